@@ -1,0 +1,42 @@
+# driftmesh: `make` or `make help` lists the targets.
+VENV ?= .venv
+BIN := $(VENV)/bin
+CASE ?= monai
+PYTEST_ARGS ?=
+export VENV
+export OMP_NUM_THREADS ?= 1
+export OMPI_ALLOW_RUN_AS_ROOT = 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env run test lint format validate benchmark clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+env:  ## set up the environment in VENV (about 16 minutes on a bare machine; done steps are not done again)
+	@./install.sh
+
+run: env  ## set up, run the Monai tsunami, print where the report lies (CASE=name for another case)
+	@$(BIN)/driftmesh run $(CASE)
+
+test: env  ## set up and run the tests (PYTEST_ARGS="-k name" to choose)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: env  ## ruff, the import contract, mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+	@$(BIN)/mypy
+
+format: env  ## let ruff rewrite what it can
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+validate: env  ## the published benchmarks; writes docs/validation.md
+	@$(BIN)/driftmesh validate --out results/validation --table docs/validation.md
+
+benchmark: env  ## Monai against ANUGA (makes a second environment for it); writes docs/benchmarks.md
+	@$(BIN)/python benchmarks/monai.py
+
+clean:  ## remove results and caches, keep the environment
+	@rm -rf results .pytest_cache .mypy_cache .ruff_cache .hypothesis

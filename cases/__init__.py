@@ -1,0 +1,1 @@
+"""Cases, one file each, and what runs them: command line, figures, report, validation."""

@@ -1,0 +1,92 @@
+"""What a case is: options, and how they become a simulation."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from firedrake import Function
+
+from cases.options import CaseOptions
+from fem.shallow_water import ShallowWater
+
+
+@dataclass(frozen=True)
+class Gauges:
+    """Named observation points, and measurements there if there are any.
+
+    Attributes
+    ----------
+    names
+        One name each.
+    points
+        Positions [m], shape (n, 2).
+    reference_time, reference_elevation
+        Measured record: times (m,) [s] and elevations (m, n) [m], or None.
+    """
+
+    names: tuple[str, ...] = ()
+    points: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    reference_time: np.ndarray | None = None
+    reference_elevation: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All a shallow-water simulation needs, made by :meth:`Case.build` before anything is computed.
+
+    Attributes
+    ----------
+    problem
+        Equations with bathymetry and boundary conditions.
+    initial
+        State (h, hu, hv) at t = 0.
+    tableau
+        Name of the Runge-Kutta scheme, see :data:`fem.timestep.TABLEAUX`.
+    courant
+        Fraction of the smallest altitude that the fastest wave may cross in one stage's step.
+    t_end
+        End [s].
+    gauges, gauge_interval
+        Observation points and the time between samples [s].
+    output_interval
+        Time between field outputs [s].
+    checkpoint_interval
+        Time between checkpoints [s].
+    """
+
+    problem: ShallowWater
+    initial: Function
+    tableau: str
+    courant: float
+    t_end: float
+    gauges: Gauges
+    gauge_interval: float
+    output_interval: float
+    checkpoint_interval: float
+
+
+class Case(ABC):
+    """One scenario; a subclass in a file of its own, entered in :mod:`cases.registry`."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    title: ClassVar[str]
+    description: ClassVar[str]
+    Options: ClassVar[type[CaseOptions]]
+
+    @abstractmethod
+    def mesh(self, options):
+        """Return the mesh of these options, on all ranks."""
+
+    @abstractmethod
+    def build(self, options, mesh) -> Setup:
+        """Return the simulation of these options on this mesh.
+
+        Raises
+        ------
+        ValueError
+            For data that is missing, broken or does not cover the mesh.
+        """

@@ -1,0 +1,100 @@
+"""Checkpoints: the whole state of a run in one HDF5 file, from which it goes on exactly."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from firedrake import CheckpointFile, Function
+
+FILE_NAME = "checkpoint.h5"
+_MESH = "mesh"
+# Saved and loaded under these names, the mesh comes back with the same partition and numbering on the same
+# number of ranks, so that sums are taken in the same order and the run goes on bit for bit.
+_DISTRIBUTION, _PERMUTATION = "partition", "numbering"
+_GROUP = "driftmesh"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run's state at one time.
+
+    Attributes
+    ----------
+    state
+        (h, hu, hv), on :attr:`mesh`.
+    fields
+        Further functions by name, such as the maximum elevation so far.
+    scalars
+        Numbers by name: time, step, inflow and so on.
+    arrays
+        Arrays by name, equal on all ranks.
+    """
+
+    state: Function
+    fields: dict[str, Function]
+    scalars: dict[str, float]
+    arrays: dict[str, np.ndarray]
+
+    @property
+    def mesh(self):
+        """Mesh of the state."""
+        return self.state.function_space().mesh()
+
+
+def save_checkpoint(out: Path, checkpoint: Checkpoint) -> None:
+    """Write the checkpoint of a run folder, replacing the one before only when it is complete; collective."""
+    mesh, comm = checkpoint.mesh, checkpoint.mesh.comm
+    if mesh.name != _MESH:
+        mesh.name = _MESH
+        mesh.topology.name = f"{_MESH}_topology"
+    temporary = out / (FILE_NAME + ".tmp")
+    with CheckpointFile(str(temporary), "w", comm=comm) as file:
+        file.save_mesh(mesh, distribution_name=_DISTRIBUTION, permutation_name=_PERMUTATION)
+        file.save_function(checkpoint.state, name="state")
+        for name, function in checkpoint.fields.items():
+            file.save_function(function, name=name)
+        group = file.h5pyfile.create_group(_GROUP)
+        group.attrs["fields"] = " ".join(checkpoint.fields)
+        for name, value in checkpoint.scalars.items():
+            group.attrs[name] = float(value)
+        for name, array in checkpoint.arrays.items():
+            group.create_dataset(name, data=np.asarray(array, dtype=float))
+    comm.Barrier()
+    if comm.rank == 0:
+        os.replace(temporary, out / FILE_NAME)
+    comm.Barrier()
+
+
+def load_checkpoint(out: Path, comm) -> Checkpoint:
+    """Read the checkpoint of a run folder; collective.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or it cannot be read.
+    """
+    path = out / FILE_NAME
+    if not comm.bcast(path.is_file() if comm.rank == 0 else None):
+        raise ValueError(
+            f"checkpoint: got no {path}, expected one written by an earlier run; leave out --resume to start anew"
+        )
+    try:
+        with CheckpointFile(str(path), "r", comm=comm) as file:
+            mesh = file.load_mesh(_MESH, distribution_name=_DISTRIBUTION, permutation_name=_PERMUTATION)
+            group = file.h5pyfile[_GROUP]
+            names = [name for name in str(group.attrs["fields"]).split() if name]
+            return Checkpoint(
+                state=file.load_function(mesh, "state"),
+                fields={name: file.load_function(mesh, name) for name in names},
+                scalars={k: float(v) for k, v in group.attrs.items() if k != "fields"},
+                arrays={k: np.array(group[k]) for k in group},
+            )
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"checkpoint: got {path}, expected a complete checkpoint of this version; it cannot be read ({reason}); "
+            "start a new run in another folder"
+        ) from error

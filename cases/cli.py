@@ -1,0 +1,113 @@
+"""The command ``driftmesh``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+# One thread a process unless asked otherwise: ranks and thread pools would compete for the same cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import typer
+
+EXIT_BAD_INPUT = 2
+EXIT_NUMERICAL_FAILURE = 3
+
+app = typer.Typer(
+    name="driftmesh",
+    help="Moving-mesh finite elements with learned adaptivity.\n\n"
+    "Start with `driftmesh cases`, then `driftmesh run monai`.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def cases() -> None:
+    """List the cases, a line each."""
+    from cases.registry import CASES, get_case
+
+    width = max(map(len, CASES))
+    for name in CASES:
+        typer.echo(f"{name:{width}}  {get_case(name).summary}")
+
+
+@app.command()
+def options(case: Annotated[str, typer.Argument(help="name of a case, see `driftmesh cases`")]) -> None:
+    """List the options of a case with units, defaults and meaning."""
+    from cases.registry import get_case
+
+    fields = get_case(case).Options.model_fields
+    width = max(map(len, fields))
+    for name, field in fields.items():
+        typer.echo(f"{name:{width}} = {field.default!r:<10}  {field.description}")
+
+
+@app.command()
+def doctor() -> None:
+    """Check the installation: versions, MPI, PETSc packages, a one-second solve."""
+    from cases.doctor import report
+
+    if not report(typer.echo):
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    case: Annotated[str, typer.Argument(help="name of a case, see `driftmesh cases`")],
+    mover: Annotated[str, typer.Option(help="mesh mover; only `none` (fixed mesh) so far")] = "none",
+    assignment: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="set an option, e.g. --set resolution='5 cm'; repeatable"),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of options, such as a run's config.toml")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder to write into  [default: results/CASE/TIME]", show_default=False)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="seed of everything random")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the checkpoint in --out")] = False,
+) -> None:
+    """Run a case and write numbers, fields, figures and a report.
+
+    In parallel: mpiexec -n P driftmesh run CASE ...
+    """
+    from cases.run import RunRequest, execute
+
+    request = RunRequest(
+        case=case, mover=mover, assignments=tuple(assignment or ()), config=config, out=out, seed=seed, resume=resume
+    )
+    if execute(request) != "done":
+        raise typer.Exit(EXIT_NUMERICAL_FAILURE)
+
+
+@app.command()
+def validate(
+    suite: Annotated[str | None, typer.Argument(help="one suite only; all of them without it")] = None,
+    out: Annotated[Path, typer.Option(help="folder for validation.json and validation.md")] = Path(
+        "results/validation"
+    ),
+    table: Annotated[Path | None, typer.Option(help="write the Markdown table here too")] = None,
+) -> None:
+    """Run the published benchmarks and put the measured value beside the published one."""
+    from cases.validation import run_suites
+
+    if not run_suites(suite, out, table, typer.echo):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; bad input ends in one line on standard error and exit code 2."""
+    arguments, sys.argv = sys.argv[1:], sys.argv[:1]  # PETSc would read them too
+    from cases.errors import one_line_errors
+
+    with one_line_errors(EXIT_BAD_INPUT):
+        code = app(args=arguments, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

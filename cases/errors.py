@@ -1,0 +1,86 @@
+"""Bad input: one line, on one rank, with one exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used; the message says got, expected and remedy in one line."""
+
+
+def _in_one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+@contextmanager
+def as_input_error() -> Iterator[None]:
+    """Let a ValueError that set-up code raises count as bad input."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(_in_one_line(error)) from error
+
+
+@contextmanager
+def one_line_errors(code: int) -> Iterator[None]:
+    """Turn bad input and usage errors into one line on standard error and an exit code."""
+    import click
+
+    try:
+        yield
+    except (InputError, click.ClickException) as error:
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        if _rank() == 0:
+            print(f"driftmesh: {_in_one_line(ValueError(message))}", file=sys.stderr)
+        sys.exit(code)
+    except click.exceptions.Abort:
+        sys.exit(130)
+
+
+def _rank() -> int:
+    """Return this process's rank without starting MPI for a usage error."""
+    if "mpi4py.MPI" not in sys.modules:
+        import os
+
+        return int(os.environ.get("OMPI_COMM_WORLD_RANK", os.environ.get("PMI_RANK", "0")))
+    from mpi4py import MPI
+
+    return MPI.COMM_WORLD.rank
+
+
+def on_rank_zero(comm, action: Callable[[], T]) -> T:
+    """Do something on rank 0 and return its result, or raise its InputError, on all ranks."""
+    result: T | None = None
+    error: str | None = None
+    if comm.rank == 0:
+        try:
+            with as_input_error():
+                result = action()
+        except InputError as caught:
+            error = str(caught)
+    result, error = comm.bcast((result, error), root=0)
+    if error is not None:
+        raise InputError(error)
+    return result  # type: ignore[return-value]
+
+
+def abort_all_ranks_on_crash(comm) -> None:
+    """End every rank when one of them meets an unexpected exception, instead of leaving the others waiting."""
+    if comm.size == 1:
+        return
+
+    def hook(kind, error, trace):
+        traceback.print_exception(kind, error, trace)
+        sys.stderr.flush()
+        comm.Abort(1)
+
+    sys.excepthook = hook

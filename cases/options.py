@@ -1,0 +1,84 @@
+"""Option models of cases: read from TOML files and ``key=value`` pairs, checked before anything is computed."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class CaseOptions(BaseModel):
+    """Base of every case's options: frozen, no unknown key, no NaN or infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Options = TypeVar("Options", bound=CaseOptions)
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Split ``key=value``; the value is read as TOML where it is TOML, and as a text otherwise.
+
+    Raises
+    ------
+    ValueError
+        If there is no ``=`` or no key.
+    """
+    key, separator, value = text.partition("=")
+    if not separator or not key.strip():
+        raise ValueError(f"--set: got {text!r}, expected key=value; for example --set friction=0.01")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a configuration file written by hand or by an earlier run.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, unreadable, or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ValueError(f"config: got {path}, expected a readable TOML file; {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"config: got {path}, expected TOML; {error}") from error
+
+
+def build_options(model: type[Options], *layers: Mapping[str, Any]) -> Options:
+    """Validate the merged layers (later ones win) against an option model.
+
+    Raises
+    ------
+    ValueError
+        One line for the first key that is unknown or the first value that is out of its bounds.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged.update(layer)
+    try:
+        return model(**merged)
+    except ValidationError as error:
+        raise ValueError(_one_line(model, error)) from None
+
+
+def _one_line(model: type[CaseOptions], error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    known: Sequence[str] = list(model.model_fields)
+    if first["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "see the list"
+        return f"option: got unknown key {key!r}, expected one of {', '.join(known)}; {hint}"
+    message = first["msg"].removeprefix("Value error, ")
+    description = model.model_fields[key].description if key in model.model_fields else None
+    message = message.replace("Input should be", f"got {first['input']!r}, expected")
+    return f"option {key}: {message}" + (f"; {description}" if description else "")

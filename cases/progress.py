@@ -1,0 +1,51 @@
+"""Progress bar of a run: on a terminal only, on rank 0 only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class RunProgress:
+    """Show simulated time, step, time step, mass drift and time left.
+
+    Parameters
+    ----------
+    console
+        Where to draw; nothing is drawn unless it is a terminal.
+    name
+        Label of the bar.
+    t_end
+        Simulated time at the end [s].
+    """
+
+    def __init__(self, console: Console, name: str, t_end: float):
+        self._active = console.is_terminal and not console.quiet
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not self._active,
+            transient=True,
+        )
+        self._task = self._progress.add_task(name, total=t_end, state="")
+
+    def __enter__(self) -> RunProgress:
+        """Start drawing."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        """Stop drawing."""
+        self._progress.stop()
+
+    def update(self, t: float, step: int, dt: float, mass_drift: Callable[[], float]) -> None:
+        """Move the bar to simulated time t [s]; collective, as the mass is a sum over ranks."""
+        drift = mass_drift()
+        if self._active:
+            state = f"t = {t:7.3f} s  step {step}  dt {dt:.2e} s  mass drift {drift:.1e}"
+            self._progress.update(self._task, completed=t, state=state)

@@ -1,0 +1,29 @@
+"""All cases by name. A new case is one file and one line here."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+
+from cases.case import Case
+
+# name -> module:class, imported when asked for, so that one case's data do not slow another down
+CASES = {
+    "monai": "cases.monai:Monai",
+}
+
+
+def get_case(name: str) -> Case:
+    """Return the case of this name.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if name not in CASES:
+        close = difflib.get_close_matches(name, CASES, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "`driftmesh cases` lists them"
+        raise ValueError(f"case: got {name!r}, expected one of {', '.join(CASES)}; {hint}")
+    module, cls = CASES[name].split(":")
+    return getattr(import_module(module), cls)()

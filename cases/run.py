@@ -1,0 +1,122 @@
+"""From a request on the command line to a finished run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from firedrake import COMM_WORLD
+from rich.console import Console
+
+from cases.case import Case
+from cases.checkpoint import Checkpoint, load_checkpoint
+from cases.errors import InputError, abort_all_ranks_on_crash, as_input_error, on_rank_zero
+from cases.options import CaseOptions, build_options, parse_assignment, read_config
+from cases.registry import get_case
+from cases.run_folder import default_folder, prepare_folder, write_config
+from cases.simulation import Simulation
+
+MOVERS = ("none",)
+# Options that may change when a run goes on; any other would make it another run.
+CHANGEABLE_ON_RESUME = frozenset({"t_end", "output_interval", "checkpoint_interval"})
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What `driftmesh run` was asked for."""
+
+    case: str
+    mover: str = "none"
+    assignments: tuple[str, ...] = ()
+    config: Path | None = None
+    out: Path | None = None
+    seed: int | None = None
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A request that has been checked: nothing in it can be bad input any more."""
+
+    case: Case
+    options: CaseOptions
+    mover: str
+    seed: int
+    out: Path
+    resume: bool
+
+
+def plan(request: RunRequest) -> RunPlan:
+    """Check a request and make its folder; on one rank.
+
+    Raises
+    ------
+    ValueError
+        For an unknown case, mover or key, a value out of bounds, a broken file, a folder that cannot be written.
+    """
+    case = get_case(request.case)
+    if request.mover not in MOVERS:
+        raise InputError(f"mover: got {request.mover!r}, expected one of {', '.join(MOVERS)}; meshes do not move yet")
+    stored: Mapping[str, Any] = {}
+    if request.resume:
+        if request.out is None:
+            raise InputError("--resume: got no --out, expected the folder of the run to go on with; add --out DIR")
+        stored = read_config(request.out / "config.toml")
+        if stored.get("case") != case.name:
+            raise InputError(
+                f"--resume: got case {case.name!r}, expected {stored.get('case')!r}, the case in {request.out}"
+            )
+    config = read_config(request.config) if request.config else {}
+    unknown = sorted(set(config) - {"case", "mover", "seed", "options"})
+    if unknown:
+        raise InputError(
+            f"config: got unknown key {unknown[0]!r} in {request.config}, expected case, mover, seed or [options]; "
+            "options of the case go under [options]"
+        )
+    if config.get("case", case.name) != case.name:
+        raise InputError(f"config: got case {config['case']!r} in {request.config}, expected {case.name!r}")
+    assigned = dict(parse_assignment(text) for text in request.assignments)
+    options = build_options(case.Options, stored.get("options", {}), config.get("options", {}), assigned)
+    if request.resume:
+        before = build_options(case.Options, stored.get("options", {}))
+        changed = [k for k in case.Options.model_fields if getattr(options, k) != getattr(before, k)]
+        fixed = sorted(set(changed) - CHANGEABLE_ON_RESUME)
+        if fixed:
+            raise InputError(
+                f"--resume: got another {fixed[0]}, expected {getattr(before, fixed[0])!r} as in the run; "
+                "start a new run in another folder"
+            )
+    seed = request.seed if request.seed is not None else int(config.get("seed", stored.get("seed", 0)))
+    out = request.out or default_folder(case.name)
+    prepare_folder(out)
+    return RunPlan(case, options, request.mover, seed, out, request.resume)
+
+
+def execute(request: RunRequest, *, quiet: bool = False) -> str:
+    """Run a request on all ranks and return its status, ``done``, ``interrupted`` or ``failed``.
+
+    Raises
+    ------
+    InputError
+        For bad input, before anything is computed.
+    """
+    comm = COMM_WORLD
+    abort_all_ranks_on_crash(comm)
+    checked = on_rank_zero(comm, lambda: plan(request))
+    console = Console(quiet=quiet or comm.rank != 0, highlight=False, soft_wrap=True)
+    with as_input_error():
+        checkpoint: Checkpoint | None = load_checkpoint(checked.out, comm) if checked.resume else None
+        mesh = checkpoint.mesh if checkpoint else checked.case.mesh(checked.options)
+        setup = checked.case.build(checked.options, mesh)
+    on_rank_zero(
+        comm,
+        lambda: write_config(
+            checked.out, checked.case.name, checked.mover, checked.seed, checked.options.model_dump()
+        ),
+    )
+    simulation = Simulation(checked.case, setup, checked.out, checkpoint)
+    status = simulation.run(console)
+    simulation.finish(status, checked.options, checked.mover, checked.seed, console)
+    return status

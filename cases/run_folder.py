@@ -1,0 +1,84 @@
+"""The folder a run writes into: made and checked on rank 0, known on all."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+LIBRARIES = ("driftmesh", "firedrake", "petsc", "numpy", "scipy", "h5py", "mpi4py", "torch", "torch-geometric", "gmsh")
+
+
+def default_folder(case: str) -> Path:
+    """Return ``results/<case>/<local time>``."""
+    return Path("results") / case / datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
+
+
+def prepare_folder(out: Path) -> None:
+    """Create the folder and check that it can be written.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be created or written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".driftmesh-write-test"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"output folder: got {out}, expected a folder that can be written; {error.strerror}; use --out DIR"
+        ) from None
+
+
+def write_config(out: Path, case: str, mover: str, seed: int, options: dict[str, Any]) -> None:
+    """Write ``config.toml``, complete: ``driftmesh run CASE --config config.toml`` reruns the run."""
+    text = tomli_w.dumps({"case": case, "mover": mover, "seed": seed, "options": options})
+    write_atomically(out / "config.toml", text)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON with a trailing newline."""
+    write_atomically(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text so that a reader, or a crash, never sees half of it."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what the numbers depend on."""
+    found = {"python": sys.version.split()[0]}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str | None:
+    """Return the commit of the source tree, with ``+`` when it has changes; None outside a checkout."""
+    root = Path(__file__).resolve().parent.parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            result = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return result.stdout.strip()
+
+    revision = git("rev-parse", "--short=12", "HEAD")
+    return revision and revision + ("+" if git("status", "--porcelain") else "")

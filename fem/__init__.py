@@ -1,0 +1,1 @@
+"""Problems, time steppers, field limiters, boundary conditions and observations on Firedrake."""

@@ -1,0 +1,1 @@
+"""Exact solutions as numpy functions: no mesh, no Firedrake."""

@@ -1,0 +1,193 @@
+"""Cell-local operations of the shallow-water stepper, as C kernels for PyOP2.
+
+Two passes over the cells follow each evaluation of the residual:
+
+``advance``
+    one Runge-Kutta stage with the inverse mass matrix in closed form, then cell means into vertex bounds;
+``limit``
+    vertex-based slope limiting of surface and discharge, positivity about the cell mean, films, the bed at
+    the shore, and the time step the new state allows.
+
+Both change nodal values about the cell mean only, so that no pass adds or removes mass. A node's three values
+(h, hu, hv) lie side by side; P1 nodes are the vertices, in the order of the coordinates.
+"""
+
+from __future__ import annotations
+
+from pyop2 import op2
+
+# Bounds of an empty set of means, before any cell has contributed [m and m^2/s].
+NO_BOUND = 1e300
+
+_COMMON = """
+#include <math.h>
+#define G %(gravity).17g
+#define DRY %(dry_depth).17g
+#define NO_BOUND %(no_bound).17g
+
+static inline double twice_area(double const *x) {
+  return fabs((x[2]-x[0])*(x[5]-x[1]) - (x[4]-x[0])*(x[3]-x[1]));
+}
+/* smallest altitude: twice the area over the longest edge */
+static inline double width(double const *x) {
+  double longest = 0.0;
+  for (int i = 0; i < 3; i++) {
+    int j = (i+1) %% 3;
+    double dx = x[2*j]-x[2*i], dy = x[2*j+1]-x[2*i+1], l = dx*dx + dy*dy;
+    longest = l > longest ? l : longest;
+  }
+  return twice_area(x) / sqrt(longest);
+}
+/* speed of the fastest wave of a node; velocity desingularised as in fem.riemann */
+static inline double speed(double const *u) {
+  double h = u[0] > 0.0 ? u[0] : 0.0, wet = h > DRY ? h : DRY;
+  double f = 2.0*h/(h*h + wet*wet);
+  return f*sqrt(u[1]*u[1] + u[2]*u[2]) + sqrt(G*h);
+}
+"""
+
+# At the shore (some nodes dry, some wet) a dry node's bed is lowered to the highest wet surface of the cell, if
+# it stands above it: still water then has h + b constant in every wet cell, and water that stands higher than
+# the dry node still sees the true bed and floods it.
+_SHORE = """
+static inline int shore_bed(double const *u, double const *bed, double *lowered) {
+  double level = -NO_BOUND; int wet = 0;
+  for (int i = 0; i < 3; i++)
+    if (u[3*i] > DRY) { wet++; if (u[3*i] + bed[i] > level) level = u[3*i] + bed[i]; }
+  for (int i = 0; i < 3; i++) {
+    lowered[i] = bed[i];
+    if (wet > 0 && u[3*i] <= DRY && bed[i] + u[3*i] > level) lowered[i] = level - u[3*i];
+  }
+  return wet;
+}
+"""
+
+_ADVANCE_P1 = """
+static void advance(double *u, double const *start, double const *r, double const *x, double const *bed,
+                    double const *stage, double *lower, double *upper, double *least) {
+  double const keep = stage[0], scale = stage[1]*24.0/twice_area(x);
+  double mean[3], lowered[3], level = 0.0;
+  for (int c = 0; c < 3; c++) {
+    double common = 0.25*(r[c] + r[3+c] + r[6+c]);
+    mean[c] = 0.0;
+    for (int i = 0; i < 3; i++) {
+      double value = u[3*i+c] + scale*(r[3*i+c] - common);
+      u[3*i+c] = keep*start[3*i+c] + (1.0 - keep)*value;
+      mean[c] += u[3*i+c];
+    }
+    mean[c] /= 3.0;
+  }
+  if (mean[0] < least[0]) least[0] = mean[0];
+  if (shore_bed(u, bed, lowered) > 0) {
+    for (int i = 0; i < 3; i++) level += lowered[i];
+    mean[0] += level/3.0;
+    for (int i = 0; i < 3; i++)
+      for (int c = 0; c < 3; c++) {
+        if (mean[c] < lower[3*i+c]) lower[3*i+c] = mean[c];
+        if (mean[c] > upper[3*i+c]) upper[3*i+c] = mean[c];
+      }
+  }
+}
+"""
+
+_LIMIT_P1 = """
+static void limit(double *u, double const *x, double const *bed, double const *lower, double const *upper,
+                  double *shore, double *step) {
+  double mean[3], lowered[3];
+  for (int c = 0; c < 3; c++) mean[c] = (u[c] + u[3+c] + u[6+c])/3.0;
+  if (shore_bed(u, bed, lowered) > 0) {
+    double level = mean[0] + (lowered[0] + lowered[1] + lowered[2])/3.0;
+    for (int c = 0; c < 3; c++) {
+      double about = c == 0 ? level : mean[c], factor = 1.0;
+      for (int i = 0; i < 3; i++) {
+        double d = u[3*i+c] + (c == 0 ? lowered[i] : 0.0) - about, room;
+        if (d > 0.0) room = upper[3*i+c] - about;
+        else { d = -d; room = about - lower[3*i+c]; }
+        if (room < factor*d) factor = room/d;
+      }
+      for (int i = 0; i < 3; i++) {
+        double shift = c == 0 ? lowered[i] : 0.0;
+        if (factor < 1.0) u[3*i+c] = about + factor*(u[3*i+c] + shift - about) - shift;
+      }
+    }
+  }
+  /* positivity about the mean: Zhang and Shu (2010) */
+  double least = u[0] < u[3] ? u[0] : u[3], fastest = 0.0;
+  if (u[6] < least) least = u[6];
+  if (least < 0.0) {
+    double factor = mean[0] > 0.0 ? mean[0]/(mean[0] - least) : 0.0;
+    for (int c = 0; c < 3; c++)
+      for (int i = 0; i < 3; i++) u[3*i+c] = mean[c] + factor*(u[3*i+c] - mean[c]);
+    for (int i = 0; i < 3; i++) if (u[3*i] < 0.0) u[3*i] = 0.0;
+  }
+  for (int i = 0; i < 3; i++) {
+    if (u[3*i] < DRY) { /* a film keeps the momentum of its damped velocity only */
+      double f = 2.0*u[3*i]*u[3*i]/(u[3*i]*u[3*i] + DRY*DRY);
+      u[3*i+1] *= f; u[3*i+2] *= f;
+    }
+    double s = speed(u + 3*i);
+    if (s > fastest) fastest = s;
+  }
+  shore_bed(u, bed, shore);
+  double allowed = width(x)/(fastest + 1e-14);
+  if (allowed < step[0]) step[0] = allowed;
+}
+"""
+
+_ADVANCE_P0 = """
+static void advance(double *u, double const *start, double const *r, double const *x, double const *stage,
+                    double *least) {
+  double const keep = stage[0], scale = stage[1]*2.0/twice_area(x);
+  for (int c = 0; c < 3; c++) u[c] = keep*start[c] + (1.0 - keep)*(u[c] + scale*r[c]);
+  if (u[0] < least[0]) least[0] = u[0];
+}
+"""
+
+_LIMIT_P0 = """
+static void limit(double *u, double const *x, double *step) {
+  if (u[0] < 0.0) u[0] = 0.0;
+  if (u[0] < DRY) {
+    double f = 2.0*u[0]*u[0]/(u[0]*u[0] + DRY*DRY);
+    u[1] *= f; u[2] *= f;
+  }
+  double allowed = width(x)/(speed(u) + 1e-14);
+  if (allowed < step[0]) step[0] = allowed;
+}
+"""
+
+# q' = -g n^2 |q| q / h^(7/3) at constant depth has the solution q / (1 + t g n^2 |q| / h^(7/3)).
+_FRICTION = """
+static void friction(double *u, double const *manning, double const *stage) {
+  for (int i = 0; i < NODES; i++) {
+    double h = u[3*i] > DRY ? u[3*i] : DRY, q = sqrt(u[3*i+1]*u[3*i+1] + u[3*i+2]*u[3*i+2]);
+    double f = 1.0/(1.0 + stage[0]*G*manning[i]*manning[i]*q/(h*h*cbrt(h)));
+    u[3*i+1] *= f; u[3*i+2] *= f;
+  }
+}
+"""
+
+
+def kernel(name: str, *, degree: int, gravity: float, dry_depth: float) -> op2.Kernel:
+    """Compile-ready kernel ``advance``, ``limit`` or ``friction`` for polynomial degree 0 or 1.
+
+    Parameters
+    ----------
+    name
+        Which of the three.
+    degree
+        Polynomial degree of the state.
+    gravity
+        g [m/s^2].
+    dry_depth
+        Depth below which a film counts as dry [m].
+    """
+    common = _COMMON % {"gravity": gravity, "dry_depth": dry_depth, "no_bound": NO_BOUND}
+    bodies = {
+        ("advance", 0): _ADVANCE_P0,
+        ("advance", 1): _SHORE + _ADVANCE_P1,
+        ("limit", 0): _LIMIT_P0,
+        ("limit", 1): _SHORE + _LIMIT_P1,
+        ("friction", 0): "#define NODES 1\n" + _FRICTION,
+        ("friction", 1): "#define NODES 3\n" + _FRICTION,
+    }
+    return op2.Kernel(common + bodies[name, degree], name)

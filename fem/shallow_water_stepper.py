@@ -1,0 +1,207 @@
+"""Explicit time stepping of the shallow-water equations with limiting, friction and a controlled step."""
+
+from __future__ import annotations
+
+import numpy as np
+from firedrake import Function, TestFunction, VectorFunctionSpace, assemble, dx
+from mpi4py import MPI
+from pyop2 import op2
+
+from fem.prepared_loop import PreparedAssembler, prepare_loop
+from fem.shallow_water import ShallowWater
+from fem.shallow_water_kernels import NO_BOUND, kernel
+from fem.timestep import TABLEAUX, StepResult, StepStatus, TimeStepper
+
+# A cell mean below minus this [m] is a real overdraft, not round-off: the step is taken back and halved.
+OVERDRAFT = 1e-14
+MOST_RETRIES = 12
+
+
+class ShallowWaterStepper(TimeStepper):
+    r"""Advance (h, hu, hv) by a strong-stability-preserving Runge-Kutta scheme.
+
+    One step is friction for dt/2, the stages of the scheme, friction for dt/2 (Strang splitting; friction is
+    integrated exactly, so the splitting is of second order and unconditionally stable). Each stage is a forward
+    Euler step of :meth:`fem.shallow_water.ShallowWater.residual` followed by slope and positivity limiting.
+
+    The time step is bounded by :math:`\beta\,\Delta t \le C \min_K w_K / \max_K (|u| + c)_K` with the smallest
+    altitude :math:`w_K`, over all ranks. A step in which a cell would give more water than it has is taken back
+    and halved, so that nothing is ever clipped.
+
+    Parameters
+    ----------
+    problem
+        Equations.
+    state
+        (h, hu, hv) of ``problem.space()``, advanced in place.
+    tableau
+        Name in :data:`fem.timestep.TABLEAUX`.
+    courant
+        C.
+
+    Raises
+    ------
+    ValueError
+        For an unknown scheme, a Courant number that is not positive, a state that is not finite or has
+        negative depth.
+
+    Attributes
+    ----------
+    inflow
+        Volume that has come in through the boundary so far [m^3], from the fluxes actually used.
+    """
+
+    def __init__(self, problem: ShallowWater, state: Function, *, tableau: str = "ssp-rk2", courant: float = 0.3):
+        if tableau not in TABLEAUX:
+            raise ValueError(f"scheme: got {tableau!r}, expected one of {', '.join(TABLEAUX)}")
+        if not courant > 0:
+            raise ValueError(f"courant: got {courant}, expected a positive number")
+        self.problem, self.state = problem, state
+        self.tableau, self.courant = TABLEAUX[tableau], courant
+        self.inflow = 0.0
+        self.comm = problem.mesh.comm
+        self._check(state)
+        space, bed = state.function_space(), problem.bathymetry
+        self._start = Function(space)  # what the stages start from: the state after the first half of friction
+        self._saved = state.dat.data_ro_with_halos.copy()  # what a step that fails goes back to
+        # The bed the fluxes see: lowered in the dry nodes of cells at the shore, see the kernels.
+        self._shore = bed.copy(deepcopy=True) if problem.degree > 0 else bed
+        self._residual = PreparedAssembler(problem.residual(state, TestFunction(space), bed=self._shore))
+        outflow = problem.boundary_outflow(state, bed=self._shore)
+        self._outflow = None if outflow is None else PreparedAssembler(outflow)
+        self._make_loops()
+        self._measure_nodes()
+        self._state_memory, self._start_memory = state.dat._data, self._start.dat._data
+        self.state_changed()
+
+    def _check(self, state: Function) -> None:
+        data = state.dat.data_ro
+        good = bool(np.isfinite(data).all() and (data[:, 0] >= 0).all())
+        if not self.comm.allreduce(good, op=MPI.LAND):
+            raise ValueError("initial state: got NaN, infinity or negative depth, expected finite values with h >= 0")
+
+    def _make_loops(self) -> None:
+        problem, state = self.problem, self.state
+        mesh, degree = problem.mesh, problem.degree
+        coordinates, bed = mesh.coordinates, problem.bathymetry
+        self._stage = op2.Global(2, np.zeros(2), dtype=float, comm=self.comm)
+        self._least = op2.Global(1, np.zeros(1), dtype=float, comm=self.comm)
+        self._allowed = op2.Global(1, np.zeros(1), dtype=float, comm=self.comm)
+        self._half_step = op2.Global(1, np.zeros(1), dtype=float, comm=self.comm)
+
+        def over_cells(name, *arguments):
+            code = kernel(name, degree=degree, gravity=problem.gravity, dry_depth=problem.dry_depth)
+            return prepare_loop(code, mesh.cell_set, arguments)
+
+        def argument(function, access):
+            return function.dat(access, function.cell_node_map())
+
+        advance = [argument(state, op2.RW), argument(self._start, op2.READ), argument(self._residual.result, op2.READ)]
+        limit = [argument(state, op2.RW), argument(coordinates, op2.READ)]
+        self._bounds: list[tuple[np.ndarray, float]] = []
+        if degree > 0:
+            vertices = VectorFunctionSpace(mesh, "CG", 1, dim=3)
+            lower, upper = Function(vertices), Function(vertices)
+            self._bounds = [(lower, NO_BOUND), (upper, -NO_BOUND)]
+            advance += [argument(coordinates, op2.READ), argument(bed, op2.READ), self._stage(op2.READ)]
+            advance += [argument(lower, op2.MIN), argument(upper, op2.MAX), self._least(op2.MIN)]
+            limit += [argument(bed, op2.READ), argument(lower, op2.READ), argument(upper, op2.READ)]
+            limit += [argument(self._shore, op2.WRITE), self._allowed(op2.MIN)]
+        else:
+            advance += [argument(coordinates, op2.READ), self._stage(op2.READ), self._least(op2.MIN)]
+            limit += [self._allowed(op2.MIN)]
+        self._advance = over_cells("advance", *advance)
+        self._limit = over_cells("limit", *limit)
+        manning = problem.manning
+        self._friction = None
+        if isinstance(manning, Function) or manning > 0:
+            field = manning if isinstance(manning, Function) else Function(bed.function_space()).assign(manning)
+            self._manning = field
+            self._friction = over_cells(
+                "friction", argument(state, op2.RW), argument(field, op2.READ), self._half_step(op2.READ)
+            )
+
+    def _measure_nodes(self) -> None:
+        """Weights of the nodes in the integral over the domain."""
+        bed_space = self.problem.bathymetry.function_space()
+        self._weights = assemble(TestFunction(bed_space) * dx(domain=self.problem.mesh)).dat.data_ro.copy()
+
+    # -- state ----------------------------------------------------------------------------------------------
+
+    def mass(self) -> float:
+        """Return the volume of water [m^3]; collective."""
+        share = float(self._weights @ self.state.dat.data_ro[:, 0])
+        return self.comm.allreduce(share)
+
+    def state_changed(self) -> None:
+        """Bring bed at the shore and allowed time step in line with a state set from outside; changes no value.
+
+        Collective. To be called after the state has been assigned.
+        """
+        saved = self.state.dat.data_ro.copy()
+        for bound, empty in self._bounds:  # bounds that leave every value as it is
+            bound.dat.data_wo_with_halos[:] = -empty
+        self._allowed._data[0] = np.inf
+        self._limit()
+        self.state.dat.data_wo[:] = saved
+
+    @property
+    def time_scale(self) -> float:
+        """Least time in which a wave crosses a cell's smallest altitude [s]; part of the state to restart from."""
+        return float(self._allowed._data[0])
+
+    @time_scale.setter
+    def time_scale(self, seconds: float) -> None:
+        self._allowed._data[0] = seconds
+
+    @property
+    def allowed_step(self) -> float:
+        """Largest time step that the present state allows [s]."""
+        return self.courant * self.time_scale / self.tableau.largest_euler_step
+
+    # -- stepping -------------------------------------------------------------------------------------------
+
+    def step(self, t: float, dt_max: float) -> StepResult:
+        """See :meth:`fem.timestep.TimeStepper.step`."""
+        dt = min(dt_max, self.allowed_step)
+        before = self.inflow
+        np.copyto(self._saved, self._state_memory)
+        for retries in range(MOST_RETRIES):
+            if not (np.isfinite(dt) and dt > 0):
+                break
+            self._rub(0.5 * dt)
+            if self._run_stages(t, dt):
+                self._rub(0.5 * dt)
+                return StepResult(StepStatus.DONE, dt, retries)
+            self.state.dat.data_wo_with_halos[...] = self._saved
+            self.inflow = before
+            self.state_changed()
+            dt *= 0.5
+        return StepResult(StepStatus.FAILED, dt, MOST_RETRIES)
+
+    def _rub(self, duration: float) -> None:
+        """Integrate friction alone for a duration [s]."""
+        if self._friction is not None:
+            self._half_step._data[0] = duration
+            self._friction()
+
+    def _run_stages(self, t: float, dt: float) -> bool:
+        """Take all stages; return False as soon as a cell gave more water than it had."""
+        scheme, before = self.tableau, self.inflow
+        np.copyto(self._start_memory, self._state_memory)
+        for keep, scale, abscissa in zip(scheme.keep, scheme.scale, scheme.abscissae, strict=True):
+            self.problem.set_time(t + abscissa * dt)
+            self._residual()
+            if self._outflow is not None:
+                # The same recursion as the state's, so that mass and inflow agree to round-off.
+                self.inflow = keep * before + (1.0 - keep) * (self.inflow - scale * dt * self._outflow())
+            self._stage._data[:] = keep, scale * dt
+            self._least._data[0] = np.inf
+            for bound, empty in self._bounds:
+                bound.dat.data_wo[...] = empty
+            self._advance()
+            if not self._least._data[0] >= -OVERDRAFT:
+                return False
+            self._allowed._data[0] = np.inf
+            self._limit()
+        return True
