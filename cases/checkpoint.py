@@ -62,6 +62,7 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> None:
             group.attrs[name] = float(value)
         for name, array in checkpoint.arrays.items():
             group.create_dataset(name, data=np.asarray(array, dtype=float))
+        del group  # an open object would keep the file from closing
     comm.Barrier()
     if comm.rank == 0:
         os.replace(temporary, out / FILE_NAME)
@@ -86,12 +87,11 @@ def load_checkpoint(out: Path, comm) -> Checkpoint:
             mesh = file.load_mesh(_MESH, distribution_name=_DISTRIBUTION, permutation_name=_PERMUTATION)
             group = file.h5pyfile[_GROUP]
             names = [name for name in str(group.attrs["fields"]).split() if name]
-            return Checkpoint(
-                state=file.load_function(mesh, "state"),
-                fields={name: file.load_function(mesh, name) for name in names},
-                scalars={k: float(v) for k, v in group.attrs.items() if k != "fields"},
-                arrays={k: np.array(group[k]) for k in group},
-            )
+            scalars = {k: float(v) for k, v in group.attrs.items() if k != "fields"}
+            arrays = {k: np.array(group[k]) for k in group}
+            del group  # an open object would keep the file from closing
+            state = file.load_function(mesh, "state")
+            return Checkpoint(state, {name: file.load_function(mesh, name) for name in names}, scalars, arrays)
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(

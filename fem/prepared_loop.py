@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from firedrake import Cofunction, get_assembler
+from firedrake import Cofunction
+from firedrake.assemble import get_assembler
 from pyop2 import op2
 from pyop2.global_kernel import compile_global_kernel
 from pyop2.parloop import Parloop
