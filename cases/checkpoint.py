@@ -10,10 +10,6 @@ import numpy as np
 from firedrake import CheckpointFile, Function
 
 FILE_NAME = "checkpoint.h5"
-_MESH = "mesh"
-# Saved and loaded under these names, the mesh comes back with the same partition and numbering on the same
-# number of ranks, so that sums are taken in the same order and the run goes on bit for bit.
-_DISTRIBUTION, _PERMUTATION = "partition", "numbering"
 _GROUP = "driftmesh"
 
 
@@ -45,18 +41,20 @@ class Checkpoint:
 
 
 def save_checkpoint(out: Path, checkpoint: Checkpoint) -> None:
-    """Write the checkpoint of a run folder, replacing the one before only when it is complete; collective."""
+    """Write the checkpoint of a run folder, replacing the one before only when it is complete; collective.
+
+    Firedrake keeps partition and numbering in the file. On the same number of ranks they come back as they were,
+    so that sums are taken in the same order and the run goes on bit for bit.
+    """
     mesh, comm = checkpoint.mesh, checkpoint.mesh.comm
-    if mesh.name != _MESH:
-        mesh.name = _MESH
-        mesh.topology.name = f"{_MESH}_topology"
     temporary = out / (FILE_NAME + ".tmp")
     with CheckpointFile(str(temporary), "w", comm=comm) as file:
-        file.save_mesh(mesh, distribution_name=_DISTRIBUTION, permutation_name=_PERMUTATION)
+        file.save_mesh(mesh)
         file.save_function(checkpoint.state, name="state")
         for name, function in checkpoint.fields.items():
             file.save_function(function, name=name)
         group = file.h5pyfile.create_group(_GROUP)
+        group.attrs["mesh"] = mesh.name
         group.attrs["fields"] = " ".join(checkpoint.fields)
         for name, value in checkpoint.scalars.items():
             group.attrs[name] = float(value)
@@ -84,10 +82,10 @@ def load_checkpoint(out: Path, comm) -> Checkpoint:
         )
     try:
         with CheckpointFile(str(path), "r", comm=comm) as file:
-            mesh = file.load_mesh(_MESH, distribution_name=_DISTRIBUTION, permutation_name=_PERMUTATION)
             group = file.h5pyfile[_GROUP]
+            mesh = file.load_mesh(str(group.attrs["mesh"]))
             names = [name for name in str(group.attrs["fields"]).split() if name]
-            scalars = {k: float(v) for k, v in group.attrs.items() if k != "fields"}
+            scalars = {k: float(v) for k, v in group.attrs.items() if k not in ("mesh", "fields")}
             arrays = {k: np.array(group[k]) for k in group}
             del group  # an open object would keep the file from closing
             state = file.load_function(mesh, "state")

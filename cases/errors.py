@@ -33,16 +33,17 @@ def as_input_error() -> Iterator[None]:
 @contextmanager
 def one_line_errors(code: int) -> Iterator[None]:
     """Turn bad input and usage errors into one line on standard error and an exit code."""
-    import click
+    import typer
 
     try:
         yield
-    except (InputError, click.ClickException) as error:
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+    except (InputError, typer.exceptions.TyperException) as error:
+        # A usage error of the parser words itself with its parameter; ours are whole already.
+        message = getattr(error, "format_message", error.__str__)()
         if _rank() == 0:
-            print(f"driftmesh: {_in_one_line(ValueError(message))}", file=sys.stderr)
+            print(f"driftmesh: {' '.join(message.split())}", file=sys.stderr)
         sys.exit(code)
-    except click.exceptions.Abort:
+    except typer.Abort:
         sys.exit(130)
 
 

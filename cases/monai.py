@@ -42,9 +42,9 @@ class MonaiOptions(CaseOptions):
     checkpoint_interval: Annotated[float, Unit("s")] = Field(
         5.0, gt=0, description="simulated time between checkpoints [s]"
     )
-    scheme: Literal[tuple(TABLEAUX)] = Field("ssp-rk2", description="Runge-Kutta scheme")  # type: ignore[valid-type]
+    scheme: Literal[tuple(TABLEAUX)] = Field("ssp-rk2-3", description="Runge-Kutta scheme")  # type: ignore[valid-type]
     courant: float = Field(
-        0.3, gt=0, le=1, description="Courant number of one stage, of the smallest altitude"
+        0.2, gt=0, le=1, description="Courant number of one stage, of the smallest altitude"
     )
     dry_depth: Annotated[float, Unit("m")] = Field(
         1e-4, gt=0, le=0.01, description="depth below which a film counts as dry [m]"

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+def is_a_terminal(console: Console) -> bool:
+    """Tell whether somebody is watching: mpiexec gives its processes a terminal even when it has none itself."""
+    if not console.is_terminal:
+        return False
+    if "OMPI_COMM_WORLD_SIZE" not in os.environ:
+        return True
+    try:
+        launcher_output = os.readlink(f"/proc/{os.getppid()}/fd/1")
+    except OSError:
+        return False
+    return launcher_output.startswith(("/dev/pts/", "/dev/tty"))
 
 
 class RunProgress:
@@ -22,7 +36,7 @@ class RunProgress:
     """
 
     def __init__(self, console: Console, name: str, t_end: float):
-        self._active = console.is_terminal and not console.quiet
+        self._active = not console.quiet and is_a_terminal(console)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

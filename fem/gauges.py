@@ -63,7 +63,7 @@ class GaugeStencil:
 
     def nodes(self, function: Function) -> tuple[np.ndarray, np.ndarray]:
         """Return node numbers and weights, each of shape (contributions, nodes per cell), for a P0 or P1 field."""
-        nodes = function.cell_node_map().values[self._cell].reshape(len(self._cell), -1)
+        nodes = function.cell_node_map().values[self._cell]
         weights = self._weights if nodes.shape[1] == 3 else self._weights.sum(axis=1, keepdims=True)
         return nodes, weights
 

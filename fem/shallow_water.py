@@ -189,7 +189,7 @@ class ShallowWater(Problem):
         return -(
             inner(flux, v("-") - v("+"))
             + inner(along(lift_m, n("-")), v("-"))
-            + inner(along(lift_p, n("+")), v("+"))
+            + inner(along(lift_p, -n("-")), v("+"))
         ) * facets
 
     def _by_condition(self):

@@ -24,6 +24,7 @@ _COMMON = """
 #define G %(gravity).17g
 #define DRY %(dry_depth).17g
 #define NO_BOUND %(no_bound).17g
+#define SHALLOW 0.5 /* least depth over mean depth in a cell, below which its velocity turns constant */
 
 static inline double twice_area(double const *x) {
   return fabs((x[2]-x[0])*(x[5]-x[1]) - (x[4]-x[0])*(x[3]-x[1]));
@@ -46,19 +47,26 @@ static inline double speed(double const *u) {
 }
 """
 
-# At the shore (some nodes dry, some wet) a dry node's bed is lowered to the highest wet surface of the cell, if
-# it stands above it: still water then has h + b constant in every wet cell, and water that stands higher than
-# the dry node still sees the true bed and floods it.
+# At the shore a dry node's bed is lowered to the surface of the cell's wet nodes, if it stands above it: still
+# water then has h + b constant in every wet cell, and water that stands higher than the dry node still sees the
+# true bed and floods it. The surface is the mean of the nodes' surfaces weighted by depth squared, and the lowering
+# fades out as the node's depth grows to a share of the cell's greatest: both vary continuously with the state,
+# and slowly enough for an explicit scheme, so that round-off is not amplified by nodes between wet and dry.
 _SHORE = """
-static inline int shore_bed(double const *u, double const *bed, double *lowered) {
-  double level = -NO_BOUND; int wet = 0;
-  for (int i = 0; i < 3; i++)
-    if (u[3*i] > DRY) { wet++; if (u[3*i] + bed[i] > level) level = u[3*i] + bed[i]; }
+#define FADE 0.25
+static inline void shore_bed(double const *u, double const *bed, double *lowered) {
+  double weight = 0.0, level = 0.0, deepest = DRY;
   for (int i = 0; i < 3; i++) {
-    lowered[i] = bed[i];
-    if (wet > 0 && u[3*i] <= DRY && bed[i] + u[3*i] > level) lowered[i] = level - u[3*i];
+    double h = u[3*i], w = h > 0.0 ? h*h : 0.0;
+    weight += w; level += w*(h + bed[i]);
+    if (h > deepest) deepest = h;
   }
-  return wet;
+  level = weight > 0.0 ? level/weight : NO_BOUND;
+  for (int i = 0; i < 3; i++) {
+    double over = bed[i] + u[3*i] - level, share = 1.0 - (u[3*i] - DRY)/(FADE*deepest);
+    share = share > 1.0 ? 1.0 : (share < 0.0 ? 0.0 : share);
+    lowered[i] = over > 0.0 ? bed[i] - share*over : bed[i];
+  }
 }
 """
 
@@ -66,7 +74,7 @@ _ADVANCE_P1 = """
 static void advance(double *u, double const *start, double const *r, double const *x, double const *bed,
                     double const *stage, double *lower, double *upper, double *least) {
   double const keep = stage[0], scale = stage[1]*24.0/twice_area(x);
-  double mean[3], lowered[3], level = 0.0;
+  double mean[3], lowered[3];
   for (int c = 0; c < 3; c++) {
     double common = 0.25*(r[c] + r[3+c] + r[6+c]);
     mean[c] = 0.0;
@@ -78,15 +86,13 @@ static void advance(double *u, double const *start, double const *r, double cons
     mean[c] /= 3.0;
   }
   if (mean[0] < least[0]) least[0] = mean[0];
-  if (shore_bed(u, bed, lowered) > 0) {
-    for (int i = 0; i < 3; i++) level += lowered[i];
-    mean[0] += level/3.0;
-    for (int i = 0; i < 3; i++)
-      for (int c = 0; c < 3; c++) {
-        if (mean[c] < lower[3*i+c]) lower[3*i+c] = mean[c];
-        if (mean[c] > upper[3*i+c]) upper[3*i+c] = mean[c];
-      }
-  }
+  shore_bed(u, bed, lowered);
+  mean[0] += (lowered[0] + lowered[1] + lowered[2])/3.0;
+  for (int i = 0; i < 3; i++)
+    for (int c = 0; c < 3; c++) {
+      if (mean[c] < lower[3*i+c]) lower[3*i+c] = mean[c];
+      if (mean[c] > upper[3*i+c]) upper[3*i+c] = mean[c];
+    }
 }
 """
 
@@ -95,20 +101,19 @@ static void limit(double *u, double const *x, double const *bed, double const *l
                   double *shore, double *step) {
   double mean[3], lowered[3];
   for (int c = 0; c < 3; c++) mean[c] = (u[c] + u[3+c] + u[6+c])/3.0;
-  if (shore_bed(u, bed, lowered) > 0) {
-    double level = mean[0] + (lowered[0] + lowered[1] + lowered[2])/3.0;
-    for (int c = 0; c < 3; c++) {
-      double about = c == 0 ? level : mean[c], factor = 1.0;
-      for (int i = 0; i < 3; i++) {
-        double d = u[3*i+c] + (c == 0 ? lowered[i] : 0.0) - about, room;
-        if (d > 0.0) room = upper[3*i+c] - about;
-        else { d = -d; room = about - lower[3*i+c]; }
-        if (room < factor*d) factor = room/d;
-      }
-      for (int i = 0; i < 3; i++) {
-        double shift = c == 0 ? lowered[i] : 0.0;
-        if (factor < 1.0) u[3*i+c] = about + factor*(u[3*i+c] + shift - about) - shift;
-      }
+  shore_bed(u, bed, lowered);
+  double level = mean[0] + (lowered[0] + lowered[1] + lowered[2])/3.0;
+  for (int c = 0; c < 3; c++) {
+    double about = c == 0 ? level : mean[c], factor = 1.0;
+    for (int i = 0; i < 3; i++) {
+      double d = u[3*i+c] + (c == 0 ? lowered[i] : 0.0) - about, room;
+      if (d > 0.0) room = upper[3*i+c] - about;
+      else { d = -d; room = about - lower[3*i+c]; }
+      if (room < factor*d) factor = room/d;
+    }
+    for (int i = 0; i < 3; i++) {
+      double shift = c == 0 ? lowered[i] : 0.0;
+      if (factor < 1.0) u[3*i+c] = about + factor*(u[3*i+c] + shift - about) - shift;
     }
   }
   /* positivity about the mean: Zhang and Shu (2010) */
@@ -119,6 +124,16 @@ static void limit(double *u, double const *x, double const *bed, double const *l
     for (int c = 0; c < 3; c++)
       for (int i = 0; i < 3; i++) u[3*i+c] = mean[c] + factor*(u[3*i+c] - mean[c]);
     for (int i = 0; i < 3; i++) if (u[3*i] < 0.0) u[3*i] = 0.0;
+  }
+  /* Where the depth nearly vanishes in part of a cell, discharge over depth has no bound: there the cell takes its
+     mean velocity, q_i = h_i q_mean/h_mean, which keeps the mean discharge. */
+  least = u[0] < u[3] ? u[0] : u[3];
+  if (u[6] < least) least = u[6];
+  if (least < SHALLOW*mean[0]) {
+    double share = 2.0*(1.0 - least/(SHALLOW*mean[0]));
+    if (share > 1.0) share = 1.0;
+    for (int c = 1; c < 3; c++)
+      for (int i = 0; i < 3; i++) u[3*i+c] += share*(u[3*i]*mean[c]/mean[0] - u[3*i+c]);
   }
   for (int i = 0; i < 3; i++) {
     if (u[3*i] < DRY) { /* a film keeps the momentum of its damped velocity only */
