@@ -47,26 +47,29 @@ static inline double speed(double const *u) {
 }
 """
 
-# At the shore a dry node's bed is lowered to the surface of the cell's wet nodes, if it stands above it: still
-# water then has h + b constant in every wet cell, and water that stands higher than the dry node still sees the
-# true bed and floods it. The surface is the mean of the nodes' surfaces weighted by depth squared, and the lowering
-# fades out as the node's depth grows to a share of the cell's greatest: both vary continuously with the state,
-# and slowly enough for an explicit scheme, so that round-off is not amplified by nodes between wet and dry.
+# A cell that its water cannot cover with a level surface is at the shore. It takes that level surface: the depths
+# are max(0, level - b_i), a function of the cell's mean depth alone with bounded slope, and dry nodes get the level
+# as their bed. Still water then has h + b constant in every cell, and round-off is not amplified by nodes that
+# switch between wet and dry. Between COVERED and FREE times the water that just covers the cell, its P1 surface
+# fades in; the mean is the same on both sides.
 _SHORE = """
-#define FADE 0.25
-static inline void shore_bed(double const *u, double const *bed, double *lowered) {
-  double weight = 0.0, level = 0.0, deepest = DRY;
-  for (int i = 0; i < 3; i++) {
-    double h = u[3*i], w = h > 0.0 ? h*h : 0.0;
-    weight += w; level += w*(h + bed[i]);
-    if (h > deepest) deepest = h;
-  }
-  level = weight > 0.0 ? level/weight : NO_BOUND;
-  for (int i = 0; i < 3; i++) {
-    double over = bed[i] + u[3*i] - level, share = 1.0 - (u[3*i] - DRY)/(FADE*deepest);
-    share = share > 1.0 ? 1.0 : (share < 0.0 ? 0.0 : share);
-    lowered[i] = over > 0.0 ? bed[i] - share*over : bed[i];
-  }
+#define FREE 1.5
+/* level of the surface when 3 mean = sum of max(0, level - b_i) */
+static inline double still_level(double mean, double const *bed) {
+  double a = bed[0], b = bed[1], c = bed[2], t, volume = mean > 0.0 ? 3.0*mean : 0.0, level;
+  if (a > b) { t = a; a = b; b = t; }
+  if (b > c) { t = b; b = c; c = t; }
+  if (a > b) { t = a; a = b; b = t; }
+  level = a + volume;
+  if (level > b) level = 0.5*(a + b + volume);
+  if (level > c) level = (a + b + c + volume)/3.0;
+  return level;
+}
+/* mean depth over the mean depth that just covers the cell; large for a level bed */
+static inline double cover(double mean, double const *bed) {
+  double top = bed[0] > bed[1] ? bed[0] : bed[1];
+  if (bed[2] > top) top = bed[2];
+  return mean/(top - (bed[0] + bed[1] + bed[2])/3.0 + 1e-14);
 }
 """
 
@@ -74,7 +77,7 @@ _ADVANCE_P1 = """
 static void advance(double *u, double const *start, double const *r, double const *x, double const *bed,
                     double const *stage, double *lower, double *upper, double *least) {
   double const keep = stage[0], scale = stage[1]*24.0/twice_area(x);
-  double mean[3], lowered[3];
+  double mean[3];
   for (int c = 0; c < 3; c++) {
     double common = 0.25*(r[c] + r[3+c] + r[6+c]);
     mean[c] = 0.0;
@@ -86,8 +89,7 @@ static void advance(double *u, double const *start, double const *r, double cons
     mean[c] /= 3.0;
   }
   if (mean[0] < least[0]) least[0] = mean[0];
-  shore_bed(u, bed, lowered);
-  mean[0] += (lowered[0] + lowered[1] + lowered[2])/3.0;
+  mean[0] = still_level(mean[0], bed);
   for (int i = 0; i < 3; i++)
     for (int c = 0; c < 3; c++) {
       if (mean[c] < lower[3*i+c]) lower[3*i+c] = mean[c];
@@ -99,36 +101,46 @@ static void advance(double *u, double const *start, double const *r, double cons
 _LIMIT_P1 = """
 static void limit(double *u, double const *x, double const *bed, double const *lower, double const *upper,
                   double *shore, double *step) {
-  double mean[3], lowered[3];
+  double mean[3], least, fastest = 0.0;
   for (int c = 0; c < 3; c++) mean[c] = (u[c] + u[3+c] + u[6+c])/3.0;
-  shore_bed(u, bed, lowered);
-  double level = mean[0] + (lowered[0] + lowered[1] + lowered[2])/3.0;
+  double const level = still_level(mean[0], bed), covered = cover(mean[0], bed);
+  /* slopes of surface and discharge: no vertex value beyond the means around the vertex */
   for (int c = 0; c < 3; c++) {
     double about = c == 0 ? level : mean[c], factor = 1.0;
+    if (c == 0 && covered <= 1.0) continue;
     for (int i = 0; i < 3; i++) {
-      double d = u[3*i+c] + (c == 0 ? lowered[i] : 0.0) - about, room;
+      double d = u[3*i+c] + (c == 0 ? bed[i] : 0.0) - about, room;
       if (d > 0.0) room = upper[3*i+c] - about;
       else { d = -d; room = about - lower[3*i+c]; }
       if (room < factor*d) factor = room/d;
     }
+    if (factor < 1.0)
+      for (int i = 0; i < 3; i++) {
+        double shift = c == 0 ? bed[i] : 0.0;
+        u[3*i+c] = about + factor*(u[3*i+c] + shift - about) - shift;
+      }
+  }
+  /* the shore */
+  if (covered < FREE) {
+    double free = covered > 1.0 ? (covered - 1.0)/(FREE - 1.0) : 0.0;
     for (int i = 0; i < 3; i++) {
-      double shift = c == 0 ? lowered[i] : 0.0;
-      if (factor < 1.0) u[3*i+c] = about + factor*(u[3*i+c] + shift - about) - shift;
+      double still = level > bed[i] ? level - bed[i] : 0.0;
+      u[3*i] = still + free*(u[3*i] - still);
     }
   }
   /* positivity about the mean: Zhang and Shu (2010) */
-  double least = u[0] < u[3] ? u[0] : u[3], fastest = 0.0;
+  least = u[0] < u[3] ? u[0] : u[3];
   if (u[6] < least) least = u[6];
   if (least < 0.0) {
     double factor = mean[0] > 0.0 ? mean[0]/(mean[0] - least) : 0.0;
-    for (int c = 0; c < 3; c++)
-      for (int i = 0; i < 3; i++) u[3*i+c] = mean[c] + factor*(u[3*i+c] - mean[c]);
-    for (int i = 0; i < 3; i++) if (u[3*i] < 0.0) u[3*i] = 0.0;
+    for (int i = 0; i < 3; i++) {
+      u[3*i] = mean[0] + factor*(u[3*i] - mean[0]);
+      if (u[3*i] < 0.0) u[3*i] = 0.0;
+    }
+    least = 0.0;
   }
   /* Where the depth nearly vanishes in part of a cell, discharge over depth has no bound: there the cell takes its
      mean velocity, q_i = h_i q_mean/h_mean, which keeps the mean discharge. */
-  least = u[0] < u[3] ? u[0] : u[3];
-  if (u[6] < least) least = u[6];
   if (least < SHALLOW*mean[0]) {
     double share = 2.0*(1.0 - least/(SHALLOW*mean[0]));
     if (share > 1.0) share = 1.0;
@@ -142,8 +154,8 @@ static void limit(double *u, double const *x, double const *bed, double const *l
     }
     double s = speed(u + 3*i);
     if (s > fastest) fastest = s;
+    shore[i] = bed[i] < level ? bed[i] : level;
   }
-  shore_bed(u, bed, shore);
   double allowed = width(x)/(fastest + 1e-14);
   if (allowed < step[0]) step[0] = allowed;
 }
