@@ -3,10 +3,11 @@
 Standalone: runs in an environment of its own (``pip install anuga==4.1``) and imports only anuga, numpy and
 the standard library.  One thread is asked for before anuga is imported, unless ``OMP_NUM_THREADS`` is set.
 
-    python benchmarks/anuga_monai.py --nx 55 --ny 34 --data DIR --out 55_34.npz
+    python benchmarks/anuga_monai.py --nx 55 --ny 34 --data monai.npz --out 55_34.npz
 
-DIR holds ``bathymetry.xya`` (x, y, elevation [m] on a regular grid), ``incident_wave.txt`` (time [s], surface
-elevation at x = 0 [m]) and ``gauges_ch5_ch7_ch9.txt`` (time [s], elevation of three gauges [cm]).
+``monai.npz`` is written by ``benchmarks/monai.py`` from the data that driftmesh ships: ``x, y, bathymetry``
+(elevation [m] on a regular grid, indexed [x, y]), ``wave_time, wave_elevation`` (surface at x = 0 [s, m]),
+``gauge_points`` [m], ``laboratory_time, laboratory_elevation`` [s, m].
 
 The wall seconds cover the evolve loop alone, with the location of the gauges and the recording there (every
 0.05 s) and no output file; the set-up seconds cover mesh, bathymetry and boundary conditions, no imports.
@@ -32,17 +33,16 @@ import anuga  # after the line above: the thread count is read on import
 import numpy as np
 
 LENGTH, WIDTH = 5.488, 3.402  # m
-GAUGES = np.array([[4.521, 1.196], [4.521, 1.696], [4.521, 2.196]])  # m; channels 5, 7, 9
 RECORD_INTERVAL = 0.05  # s
 
 
-def interpolate_bathymetry(path, x, y):
-    """Return the elevation at points, bilinearly from a regular grid of scattered-format rows.
+def interpolate_bathymetry(data, x, y):
+    """Return the elevation at points, bilinearly from the regular grid.
 
     Parameters
     ----------
-    path : Path
-        Text file, one header line, then rows ``x,y,z`` [m] of a full tensor grid in any order.
+    data : Mapping
+        Holds ``x`` (nx,), ``y`` (ny,) and ``bathymetry`` (nx, ny) [m].
     x, y : ndarray, shape (n,), float
         Points [m]; outside the grid the nearest edge cell's value at the edge is taken.
 
@@ -51,15 +51,7 @@ def interpolate_bathymetry(path, x, y):
     ndarray, shape (n,), float
         Elevation [m], negative under still water.
     """
-    rows = np.loadtxt(path, delimiter=",", skiprows=1)
-    grid_x, column = np.unique(rows[:, 0], return_inverse=True)
-    grid_y, row = np.unique(rows[:, 1], return_inverse=True)
-    if grid_x.size * grid_y.size != len(rows):
-        raise ValueError(
-            f"{path}: got {len(rows)} rows, expected {grid_x.size} x {grid_y.size}; give a full tensor grid"
-        )
-    values = np.empty((grid_x.size, grid_y.size))
-    values[column, row] = rows[:, 2]
+    grid_x, grid_y, values = data["x"], data["y"], data["bathymetry"]
     i = np.clip(np.searchsorted(grid_x, x, side="right") - 1, 0, grid_x.size - 2)
     j = np.clip(np.searchsorted(grid_y, y, side="right") - 1, 0, grid_y.size - 2)
     s = np.clip((x - grid_x[i]) / (grid_x[i + 1] - grid_x[i]), 0.0, 1.0)
@@ -107,8 +99,8 @@ def build(nx, ny, data, friction, compute_mode):
     ----------
     nx, ny : int
         Rectangles along x and y; each is cut into four triangles.
-    data : Path
-        Folder of the benchmark's files.
+    data : Mapping
+        The benchmark's arrays.
     friction : float
         Manning coefficient [s m^(-1/3)].
     compute_mode : {'legacy', 'unified'}
@@ -122,12 +114,10 @@ def build(nx, ny, data, friction, compute_mode):
     domain.set_flow_algorithm("DE1")
     domain.set_store(False)
     x, y = domain.get_nodes().T
-    domain.set_quantity(
-        "elevation", interpolate_bathymetry(data / "bathymetry.xya", x, y), location="unique vertices"
-    )
+    domain.set_quantity("elevation", interpolate_bathymetry(data, x, y), location="unique vertices")
     domain.set_quantity("friction", friction)
     domain.set_quantity("stage", 0.0)
-    wave_time, wave_stage = np.loadtxt(data / "incident_wave.txt", skiprows=1).T
+    wave_time, wave_stage = data["wave_time"], data["wave_elevation"]
     wave = anuga.Transmissive_n_momentum_zero_t_momentum_set_stage_boundary(
         domain, lambda t: float(np.interp(t, wave_time, wave_stage))
     )
@@ -137,8 +127,8 @@ def build(nx, ny, data, friction, compute_mode):
     return domain
 
 
-def evolve(domain, final_time):
-    """Advance to the final time and record the stage at the gauges.
+def evolve(domain, gauges, final_time):
+    """Advance to the final time [s] and record the stage at the gauges, points of shape (3, 2) [m].
 
     Returns
     -------
@@ -151,7 +141,7 @@ def evolve(domain, final_time):
     steps : int
         Time steps taken (two Runge-Kutta stages each).
     """
-    cells, weights = locate(domain, GAUGES)
+    cells, weights = locate(domain, gauges)
     stage = domain.quantities["stage"]
     times, elevation, centroid, steps = [], [], [], 0
     for t in domain.evolve(yieldstep=RECORD_INTERVAL, finaltime=final_time):
@@ -167,7 +157,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nx", type=int, default=55, help="rectangles along x (four triangles each)")
     parser.add_argument("--ny", type=int, default=34, help="rectangles along y")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the benchmark's files")
+    parser.add_argument("--data", type=Path, required=True, help="npz of the benchmark's arrays")
     parser.add_argument("--out", type=Path, required=True, help="npz file to write")
     parser.add_argument("--final-time", type=float, default=22.5, help="s")
     parser.add_argument("--friction", type=float, default=0.0025, help="Manning coefficient, s m^(-1/3)")
@@ -178,14 +168,17 @@ def main():
 
     with Path(os.devnull).open("w") as sink, contextlib.redirect_stdout(sink):  # anuga's banners
         start = time.perf_counter()
-        domain = build(arguments.nx, arguments.ny, arguments.data, arguments.friction, arguments.compute_mode)
+        with np.load(arguments.data) as stored:
+            data = dict(stored)
+        domain = build(arguments.nx, arguments.ny, data, arguments.friction, arguments.compute_mode)
         setup_seconds = time.perf_counter() - start
         start, cpu_start = time.perf_counter(), time.process_time()
-        times, elevation, centroid, steps = evolve(domain, arguments.final_time)
+        times, elevation, centroid, steps = evolve(domain, data["gauge_points"], arguments.final_time)
         wall_seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
 
-    laboratory = np.loadtxt(arguments.data / "gauges_ch5_ch7_ch9.txt", skiprows=1)
-    measured = np.column_stack([np.interp(times, laboratory[:, 0], laboratory[:, k]) for k in (1, 2, 3)])
+    measured = np.column_stack(
+        [np.interp(times, data["laboratory_time"], channel) for channel in data["laboratory_elevation"].T]
+    )
     summary = {
         "nx": arguments.nx,
         "ny": arguments.ny,
@@ -195,8 +188,8 @@ def main():
         "cpu_seconds": cpu_seconds,
         "setup_seconds": setup_seconds,
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0,
-        "rms_cm": np.sqrt(np.mean((100.0 * elevation - measured) ** 2, axis=0)).tolist(),
-        "rms_centroid_cm": np.sqrt(np.mean((100.0 * centroid - measured) ** 2, axis=0)).tolist(),
+        "rms_cm": np.sqrt(np.mean((100.0 * (elevation - measured)) ** 2, axis=0)).tolist(),
+        "rms_centroid_cm": np.sqrt(np.mean((100.0 * (centroid - measured)) ** 2, axis=0)).tolist(),
         "peak_cm": (100.0 * elevation.max(axis=0)).tolist(),
         "peak_time": times[elevation.argmax(axis=0)].tolist(),
         "compute_mode": domain.get_compute_mode(),
@@ -207,7 +200,12 @@ def main():
     }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(
-        arguments.out, time=times, elevation=elevation, elevation_centroid=centroid, gauges=GAUGES, **summary
+        arguments.out,
+        time=times,
+        elevation=elevation,
+        elevation_centroid=centroid,
+        gauges=data["gauge_points"],
+        **summary,
     )
     print(json.dumps(summary))
 

@@ -6,11 +6,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 from firedrake import CheckpointFile, Function
 
 FILE_NAME = "checkpoint.h5"
 _GROUP = "driftmesh"
+_FORMAT = 1  # to be raised when what a checkpoint holds changes
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> None:
         for name, function in checkpoint.fields.items():
             file.save_function(function, name=name)
         group = file.h5pyfile.create_group(_GROUP)
+        group.attrs["format"] = _FORMAT
         group.attrs["mesh"] = mesh.name
         group.attrs["fields"] = " ".join(checkpoint.fields)
         for name, value in checkpoint.scalars.items():
@@ -80,19 +83,37 @@ def load_checkpoint(out: Path, comm) -> Checkpoint:
         raise ValueError(
             f"checkpoint: got no {path}, expected one written by an earlier run; leave out --resume to start anew"
         )
+    problem = comm.bcast(_unreadable(path) if comm.rank == 0 else None)
+    if problem is not None:
+        raise _refusal(path, problem)
     try:
         with CheckpointFile(str(path), "r", comm=comm) as file:
             group = file.h5pyfile[_GROUP]
             mesh = file.load_mesh(str(group.attrs["mesh"]))
             names = [name for name in str(group.attrs["fields"]).split() if name]
-            scalars = {k: float(v) for k, v in group.attrs.items() if k not in ("mesh", "fields")}
+            scalars = {k: float(v) for k, v in group.attrs.items() if k not in ("format", "mesh", "fields")}
             arrays = {k: np.array(group[k]) for k in group}
             del group  # an open object would keep the file from closing
             state = file.load_function(mesh, "state")
             return Checkpoint(state, {name: file.load_function(mesh, name) for name in names}, scalars, arrays)
     except (OSError, KeyError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f"checkpoint: got {path}, expected a complete checkpoint of this version; it cannot be read ({reason}); "
-            "start a new run in another folder"
-        ) from error
+        raise _refusal(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+
+
+def _unreadable(path: Path) -> str | None:
+    """Say what is wrong with a checkpoint at first sight; PETSc would fill the screen over it."""
+    try:
+        with h5py.File(path, "r") as file:
+            if _GROUP not in file:
+                return f"no group {_GROUP!r}"
+            found = file[_GROUP].attrs.get("format")
+            return None if found == _FORMAT else f"format {found} instead of {_FORMAT}"
+    except OSError as error:
+        return str(error)
+
+
+def _refusal(path: Path, reason: str) -> ValueError:
+    return ValueError(
+        f"checkpoint: got {path}, expected a complete checkpoint of this version; it cannot be read ({reason}); "
+        "start a new run in another folder"
+    )

@@ -16,12 +16,12 @@ import typer
 
 EXIT_BAD_INPUT = 2
 EXIT_NUMERICAL_FAILURE = 3
+EXIT_INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 app = typer.Typer(
     name="driftmesh",
     help="Moving-mesh finite elements with learned adaptivity.\n\n"
     "Start with `driftmesh cases`, then `driftmesh run monai`.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -41,9 +41,11 @@ def cases() -> None:
 @app.command()
 def options(case: Annotated[str, typer.Argument(help="name of a case, see `driftmesh cases`")]) -> None:
     """List the options of a case with units, defaults and meaning."""
+    from cases.errors import as_input_error
     from cases.registry import get_case
 
-    fields = get_case(case).Options.model_fields
+    with as_input_error():
+        fields = get_case(case).Options.model_fields
     width = max(map(len, fields))
     for name, field in fields.items():
         typer.echo(f"{name:{width}} = {field.default!r:<10}  {field.description}")
@@ -61,7 +63,10 @@ def doctor() -> None:
 @app.command()
 def run(
     case: Annotated[str, typer.Argument(help="name of a case, see `driftmesh cases`")],
-    mover: Annotated[str, typer.Option(help="mesh mover; only `none` (fixed mesh) so far")] = "none",
+    mover: Annotated[
+        str | None,
+        typer.Option(help="mesh mover; only `none` (fixed mesh) so far  [default: none]", show_default=False),
+    ] = None,
     assignment: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="set an option, e.g. --set resolution='5 cm'; repeatable"),
@@ -82,8 +87,9 @@ def run(
     request = RunRequest(
         case=case, mover=mover, assignments=tuple(assignment or ()), config=config, out=out, seed=seed, resume=resume
     )
-    if execute(request) != "done":
-        raise typer.Exit(EXIT_NUMERICAL_FAILURE)
+    status = execute(request)
+    if status != "done":
+        raise typer.Exit(EXIT_INTERRUPTED if status == "interrupted" else EXIT_NUMERICAL_FAILURE)
 
 
 @app.command()
@@ -107,7 +113,7 @@ def main() -> None:
     from cases.errors import one_line_errors
 
     with one_line_errors(EXIT_BAD_INPUT):
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments or ["--help"], standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -40,6 +40,9 @@ def one_line_errors(code: int) -> Iterator[None]:
     except (InputError, typer.exceptions.TyperException) as error:
         # A usage error of the parser words itself with its parameter; ours are whole already.
         message = getattr(error, "format_message", error.__str__)()
+        context = getattr(error, "ctx", None)
+        if context is not None:
+            message = f"{message.rstrip('.')}; see `{context.command_path} --help`"
         if _rank() == 0:
             print(f"driftmesh: {' '.join(message.split())}", file=sys.stderr)
         sys.exit(code)

@@ -90,7 +90,8 @@ def gauge_figure(gauges: xarray.Dataset, *, rmse: Mapping[str, float | None] | N
             if error is not None:
                 text = f"rms {factor * error:.3g} {unit}"
                 panel.text(0.012, 0.64, text, transform=panel.transAxes, va="top", color=MUTED, size=8)
-            panel.set_xlim(time[0], time[-1])
+            if time[-1] > time[0]:
+                panel.set_xlim(time[0], time[-1])
             panel.margins(y=0.12)
             panel.spines[["top", "right"]].set_visible(False)
             panel.set_ylabel(f"elevation [{unit}]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,12 @@ class MapWriter:
         Bathymetry and (h, hu, hv).
     dry_depth
         Depth below which a node counts as dry [m].
-    append
-        Whether an earlier part of the run has written here already.
+    after
+        Time [s] of the state that the run goes on from: maps up to it are kept, later ones are dropped, as they
+        will be written again. None for a new run, which keeps none.
     """
 
-    def __init__(self, out: Path, bed: Function, state: Function, dry_depth: float, *, append: bool):
+    def __init__(self, out: Path, bed: Function, state: Function, dry_depth: float, *, after: float | None):
         mesh = bed.function_space().mesh()
         self.comm = mesh.comm
         self.folder = out / "maps"
@@ -37,17 +39,33 @@ class MapWriter:
         self._depth = Function(scalar, name="depth")
         vector = VectorFunctionSpace(mesh, "DG", scalar.ufl_element().degree(), variant="equispaced")
         self._velocity = Function(vector, name="velocity")
-        self._vtk = VTKFile(str(out / "fields.pvd"), mode="a" if append else "w", comm=self.comm)
         if self.comm.rank == 0:
             self.folder.mkdir(exist_ok=True)
+            self._drop_maps(out / "fields.pvd", after=-1.0 if after is None else after)
         self.comm.Barrier()
+        self._vtk = VTKFile(str(out / "fields.pvd"), mode="w" if after is None else "a", comm=self.comm)
         corners = VectorFunctionSpace(mesh, "DG", 1, variant="equispaced")
         points = self._gather(assemble(interpolate(SpatialCoordinate(mesh), corners)).dat.data_ro)
         beds = self._corner_values(bed.dat.data_ro)
         if self.comm.rank == 0:
             cells = np.arange(len(points), dtype=np.int32).reshape(-1, 3)
             np.savez_compressed(self.folder / "mesh.npz", points=points, cells=cells, bathymetry=beds)
-            self._count = len(sorted(self.folder.glob("[0-9]*.npz"))) if append else 0
+
+    def _drop_maps(self, collection: Path, after: float) -> None:
+        """Forget the maps of an earlier run later than a time [s], on rank 0."""
+        self._count = 0
+        for file in sorted(self.folder.glob("[0-9]*.npz")):
+            with np.load(file) as archive:
+                keep = float(archive["time"]) <= after
+            if keep:
+                self._count += 1
+            else:
+                file.unlink()
+        if collection.is_file():
+            lines = collection.read_text().splitlines(keepends=True)
+            entries = [re.match(r'<DataSet timestep="([^"]+)"', line) for line in lines]
+            kept = [n for n, entry in zip(lines, entries, strict=True) if not entry or float(entry[1]) <= after]
+            collection.write_text("".join(kept))
 
     def _gather(self, share: np.ndarray) -> np.ndarray | None:
         parts = self.comm.gather(np.ascontiguousarray(share))

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class CaseOptions(BaseModel):
-    """Base of every case's options: frozen, no unknown key, no NaN or infinity."""
+    """Base of every case's options: frozen, no unknown key, no NaN or infinity, no truth value as a number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 Options = TypeVar("Options", bound=CaseOptions)
@@ -32,9 +32,11 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     if not separator or not key.strip():
         raise ValueError(f"--set: got {text!r}, expected key=value; for example --set friction=0.01")
     try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+        parsed = tomllib.loads(f"value = {value}")
     except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
+        parsed = {}
+    # A line break could begin a second key.
+    return key.strip(), parsed["value"] if parsed.keys() == {"value"} else value.strip()
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from cases.checkpoint import Checkpoint, load_checkpoint
 from cases.errors import InputError, abort_all_ranks_on_crash, as_input_error, on_rank_zero
 from cases.options import CaseOptions, build_options, parse_assignment, read_config
 from cases.registry import get_case
-from cases.run_folder import default_folder, prepare_folder, write_config
+from cases.run_folder import check_folder, default_folder, prepare_folder, write_config
 from cases.simulation import Simulation
 
 MOVERS = ("none",)
@@ -28,7 +28,7 @@ class RunRequest:
     """What `driftmesh run` was asked for."""
 
     case: str
-    mover: str = "none"
+    mover: str | None = None
     assignments: tuple[str, ...] = ()
     config: Path | None = None
     out: Path | None = None
@@ -49,7 +49,7 @@ class RunPlan:
 
 
 def plan(request: RunRequest) -> RunPlan:
-    """Check a request and make its folder; on one rank.
+    """Check a request; on one rank. Nothing is written.
 
     Raises
     ------
@@ -57,12 +57,15 @@ def plan(request: RunRequest) -> RunPlan:
         For an unknown case, mover or key, a value out of bounds, a broken file, a folder that cannot be written.
     """
     case = get_case(request.case)
-    if request.mover not in MOVERS:
-        raise InputError(f"mover: got {request.mover!r}, expected one of {', '.join(MOVERS)}; meshes do not move yet")
     stored: Mapping[str, Any] = {}
     if request.resume:
         if request.out is None:
             raise InputError("--resume: got no --out, expected the folder of the run to go on with; add --out DIR")
+        if not (request.out / "config.toml").is_file():
+            raise InputError(
+                f"--resume: got no {request.out / 'config.toml'}, expected one written by an earlier run; "
+                "leave out --resume to start anew"
+            )
         stored = read_config(request.out / "config.toml")
         if stored.get("case") != case.name:
             raise InputError(
@@ -75,6 +78,12 @@ def plan(request: RunRequest) -> RunPlan:
             f"config: got unknown key {unknown[0]!r} in {request.config}, expected case, mover, seed or [options]; "
             "options of the case go under [options]"
         )
+    for source, layer in ((request.config, config), (request.out, stored)):
+        if not isinstance(layer.get("options", {}), dict):
+            raise InputError(
+                f"config: got options = {layer['options']!r} in {source}, expected a table; write [options] and "
+                "a line key = value for each"
+            )
     if config.get("case", case.name) != case.name:
         raise InputError(f"config: got case {config['case']!r} in {request.config}, expected {case.name!r}")
     assigned = dict(parse_assignment(text) for text in request.assignments)
@@ -88,10 +97,15 @@ def plan(request: RunRequest) -> RunPlan:
                 f"--resume: got another {fixed[0]}, expected {getattr(before, fixed[0])!r} as in the run; "
                 "start a new run in another folder"
             )
-    seed = request.seed if request.seed is not None else int(config.get("seed", stored.get("seed", 0)))
+    mover = request.mover or config.get("mover", stored.get("mover", "none"))
+    if mover not in MOVERS:
+        raise InputError(f"mover: got {mover!r}, expected one of {', '.join(MOVERS)}; meshes do not move yet")
+    seed = request.seed if request.seed is not None else config.get("seed", stored.get("seed", 0))
+    if type(seed) is not int or seed < 0:
+        raise InputError(f"seed: got {seed!r}, expected an integer from 0 on; for example --seed 1")
     out = request.out or default_folder(case.name)
-    prepare_folder(out)
-    return RunPlan(case, options, request.mover, seed, out, request.resume)
+    check_folder(out)
+    return RunPlan(case, options, mover, seed, out, request.resume)
 
 
 def execute(request: RunRequest, *, quiet: bool = False) -> str:
@@ -110,12 +124,12 @@ def execute(request: RunRequest, *, quiet: bool = False) -> str:
         checkpoint: Checkpoint | None = load_checkpoint(checked.out, comm) if checked.resume else None
         mesh = checkpoint.mesh if checkpoint else checked.case.mesh(checked.options)
         setup = checked.case.build(checked.options, mesh)
-    on_rank_zero(
-        comm,
-        lambda: write_config(
-            checked.out, checked.case.name, checked.mover, checked.seed, checked.options.model_dump()
-        ),
-    )
+
+    def begin() -> None:
+        prepare_folder(checked.out)
+        write_config(checked.out, checked.case.name, checked.mover, checked.seed, checked.options.model_dump())
+
+    on_rank_zero(comm, begin)
     simulation = Simulation(checked.case, setup, checked.out, checkpoint)
     status = simulation.run(console)
     simulation.finish(status, checked.options, checked.mover, checked.seed, console)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
 import subprocess
 import sys
@@ -21,6 +23,24 @@ def default_folder(case: str) -> Path:
     return Path("results") / case / datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
 
 
+def check_folder(out: Path) -> None:
+    """Check that the folder can be made and written, as far as this shows without making it.
+
+    Raises
+    ------
+    ValueError
+        If it, or the first folder above it that exists, is a file or cannot be written.
+    """
+    try:
+        nearest = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+        if not nearest.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{nearest} is a file")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, f"no permission to write {nearest}")
+    except OSError as error:
+        raise _refusal(out, error) from None
+
+
 def prepare_folder(out: Path) -> None:
     """Create the folder and check that it can be written.
 
@@ -35,9 +55,13 @@ def prepare_folder(out: Path) -> None:
         probe.write_text("")
         probe.unlink()
     except OSError as error:
-        raise ValueError(
-            f"output folder: got {out}, expected a folder that can be written; {error.strerror}; use --out DIR"
-        ) from None
+        raise _refusal(out, error) from None
+
+
+def _refusal(out: Path, error: OSError) -> ValueError:
+    return ValueError(
+        f"output folder: got {out}, expected a folder that can be written; {error.strerror}; use --out DIR"
+    )
 
 
 def write_config(out: Path, case: str, mover: str, seed: int, options: dict[str, Any]) -> None:
@@ -47,8 +71,16 @@ def write_config(out: Path, case: str, mover: str, seed: int, options: dict[str,
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON with a trailing newline."""
-    write_atomically(path, json.dumps(content, indent=2) + "\n")
+    """Write JSON with a trailing newline; NaN and infinity, which JSON has not, become null."""
+    write_atomically(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_atomically(path: Path, text: str) -> None:

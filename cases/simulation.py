@@ -64,14 +64,16 @@ class Simulation:
         else:
             self._update_maximum(first=True)
             self.recorder.record(0.0)
-        self.maps = MapWriter(out, problem.bathymetry, self.state, problem.dry_depth, append=self.resumed)
+        self.maps = MapWriter(
+            out, problem.bathymetry, self.state, problem.dry_depth, after=self.t if self.resumed else None
+        )
         self._stop_requested = False
 
     # -- the loop -------------------------------------------------------------------------------------------
 
     def run(self, console: Console) -> str:
         """Step to the end; return ``done``, ``interrupted`` or ``failed``."""
-        began = time.perf_counter()
+        self._began = time.perf_counter()
         handlers = {s: signal.signal(s, self._request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             with RunProgress(console, self.case.name, self.setup.t_end) as progress:
@@ -79,13 +81,14 @@ class Simulation:
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-            self.elapsed_before += time.perf_counter() - began
+            self.elapsed_before += time.perf_counter() - self._began
         return status
 
     def _loop(self, progress: RunProgress) -> str:
         setup = self.setup
         if not self.resumed:
             self._write_maps()
+            self.save()  # from here on there is a checkpoint of this run to go back to
         next_map = (np.floor(self.t / setup.output_interval * (1 + 1e-12)) + 1) * setup.output_interval
         next_save = (np.floor(self.t / setup.checkpoint_interval * (1 + 1e-12)) + 1) * setup.checkpoint_interval
         while self.t < setup.t_end:
@@ -105,15 +108,14 @@ class Simulation:
                 self._write_maps()
                 next_map += setup.output_interval
             if self.t >= next_save:
-                self.save()
+                if not self.save():
+                    return "failed"
                 next_save += setup.checkpoint_interval
             if self.steps % STEPS_BETWEEN_LOOKS == 0:
                 progress.update(self.t, self.steps, result.dt, self.mass_drift)
                 if self.comm.allreduce(self._stop_requested, op=MPI.LOR):
-                    self.save()
-                    return "interrupted"
-        self.save()
-        return "done"
+                    return "interrupted" if self.save() else "failed"
+        return "done" if self.save() else "failed"
 
     def _request_stop(self, number, frame) -> None:
         self._stop_requested = True
@@ -133,8 +135,10 @@ class Simulation:
 
     # -- going on -------------------------------------------------------------------------------------------
 
-    def save(self) -> None:
-        """Write a checkpoint."""
+    def save(self) -> bool:
+        """Write a checkpoint, unless the state is not finite: then keep the last one and return False; collective."""
+        if not self.comm.allreduce(bool(np.isfinite(self.state.dat.data_ro).all()), op=MPI.LAND):
+            return False
         began = time.perf_counter()
         scalars = {
             "t": self.t,
@@ -143,11 +147,14 @@ class Simulation:
             "initial_mass": self.initial_mass,
             "inflow": self.stepper.inflow,
             "solver_s": self.wall["solver"],
+            "io_s": self.wall["io"],
+            "loop_s": self.elapsed_before + began - self._began,
             "time_scale": self.stepper.time_scale,
         }
         fields = {"maximum_elevation": self.maximum}
         save_checkpoint(self.out, Checkpoint(self.state, fields, scalars, self.recorder.snapshot()))
         self.wall["io"] += time.perf_counter() - began
+        return True
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         saved = checkpoint.scalars
@@ -155,7 +162,8 @@ class Simulation:
         self.maximum.dat.data_wo[:] = checkpoint.fields["maximum_elevation"].dat.data_ro
         self.t, self.steps, self.retries = saved["t"], int(saved["steps"]), int(saved["retries"])
         self.initial_mass, self.stepper.inflow = saved["initial_mass"], saved["inflow"]
-        self.wall["solver"] = saved["solver_s"]
+        self.wall = {"solver": saved["solver_s"], "io": saved["io_s"]}
+        self.elapsed_before = saved["loop_s"]
         self.stepper.state_changed()
         self.stepper.time_scale = saved["time_scale"]
         self.recorder.restore(self.t, checkpoint.arrays)
@@ -227,6 +235,7 @@ class Simulation:
                 "t_end": self.t,
                 "mass_drift_rel": self.mass_drift(),
                 "retried_steps": self.retries,
+                "loop_s": self.elapsed_before,
                 "min_jacobian_ratio": 1.0,
                 "tangled_moves": 0,
                 "gauges": gauges,
