@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import xarray
 
 GAUGE_NAMES = ("ch5", "ch7", "ch9")
+CODES = ("ANUGA", "driftmesh")
+CLOCKS = {"loop_s": "time loop", "whole_s": "whole command"}
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,8 @@ class Run:
 
     Attributes
     ----------
-    loop, whole, cpu
-        Seconds of each repeat: time loop; command from start to end; processor time of the command.
+    loop, solver, whole, cpu
+        Seconds of each repeat: time loop; time steps in it; command from start to end; its processor time.
     memory
         Peak resident memory of the command [MiB], of each repeat.
     """
@@ -50,6 +55,7 @@ class Run:
     steps: int
     record: Record
     loop: list[float] = field(default_factory=list)
+    solver: list[float] = field(default_factory=list)
     whole: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
@@ -64,10 +70,6 @@ def read_anuga(path: Path) -> tuple[Record, dict]:
 
 def read_driftmesh(folder: Path) -> tuple[Record, dict]:
     """Return gauge record and run.json of a run folder of driftmesh."""
-    import json
-
-    import xarray
-
     with xarray.open_dataset(folder / "gauges.nc", engine="h5netcdf", decode_times=False) as stored:
         elevation = stored["elevation"].sel(gauge=list(GAUGE_NAMES)).values
         record = Record(stored["time"].values, elevation)
@@ -98,3 +100,75 @@ def time_at_error(error: float, errors: Sequence[float], times: Sequence[float])
     if error < known[-1]:
         return "finer"
     return float(np.exp(np.interp(-np.log(error), -np.log(known), np.log(taken))))
+
+
+def results(runs: list[Run], references: dict[str, Run], laboratory: Record, t_end: float) -> dict[str, Any]:
+    """Return all numbers of the comparison, ready for JSON; lengths in cm, times in s.
+
+    Raises
+    ------
+    ValueError
+        If a reference is not finer than the runs it judges.
+    """
+    for run in runs:
+        if references[run.code].cells <= run.cells:
+            raise ValueError(
+                f"reference of {run.code}: got {references[run.code].cells} cells, expected more than "
+                f"{run.cells}, as in the run {run.label}; give another with --reference-{run.code.lower()}"
+            )
+    peaks = laboratory.peaks(t_end)
+
+    def entry(run: Run) -> dict[str, Any]:
+        own, other = references[run.code], references[CODES[1 - CODES.index(run.code)]]
+        errors = 100 * run.record.rms_to(own.record, t_end)
+        return {
+            "code": run.code,
+            "size": run.label,
+            "cells": run.cells,
+            "steps": run.steps,
+            "loop_s": min(run.loop),
+            "solver_s": run.solver[int(np.argmin(run.loop))],
+            "whole_s": min(run.whole, default=None),
+            "peak_rss_mib": max(run.memory, default=None),
+            "repeats": {
+                "loop_s": run.loop,
+                "solver_s": run.solver,
+                "whole_s": run.whole,
+                "cpu_s": run.cpu,
+                "peak_rss_mib": run.memory,
+            },
+            "error_cm": errors.tolist(),
+            "error_mean_cm": errors.mean(),
+            "error_seen_if_first_order": 1 - np.sqrt(run.cells / own.cells),
+            "difference_to_other_reference_mean_cm": 100 * run.record.rms_to(other.record, t_end).mean(),
+            "laboratory_rms_cm": (100 * run.record.rms_to(laboratory, t_end)).tolist(),
+            "peak_cm": (100 * run.record.peaks(t_end)).tolist(),
+            "peak_error_pct": (100 * (run.record.peaks(t_end) / peaks - 1)).tolist(),
+        }
+
+    entries = [entry(run) for run in runs]
+    return {
+        "t_end": t_end,
+        "runs": entries,
+        "references": {code: entry(run) for code, run in references.items()},
+        "laboratory_peak_cm": (100 * peaks).tolist(),
+        "equal_error": {clock: _equal_error(entries, clock) for clock in CLOCKS},
+    }
+
+
+def _equal_error(entries: list[dict[str, Any]], clock: str) -> list[dict[str, Any]]:
+    """Return each run beside the time that the other code takes for its error."""
+    rows = []
+    for run in entries:
+        other = [e for e in entries if e["code"] != run["code"]]
+        taken = time_at_error(
+            run["error_mean_cm"], [e["error_mean_cm"] for e in other], [e[clock] for e in other]
+        )
+        row = {"run": f"{run['code']}, {run['cells']:,} cells", "error_mean_cm": run["error_mean_cm"]}
+        row |= {run["code"]: run[clock], other[0]["code"]: taken, "ratio": None}
+        if not isinstance(taken, str):
+            row["ratio"] = row["driftmesh"] / row["ANUGA"]
+        elif taken == "coarser":
+            row["cheapest_other_s"] = min(e[clock] for e in other)
+        rows.append(row)
+    return rows

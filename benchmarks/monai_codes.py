@@ -29,6 +29,17 @@ class Cost:
     memory: float
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left: gauge record, size, seconds of the time loop and of the time steps in it."""
+
+    record: Record
+    cells: int
+    steps: int
+    loop: float
+    solver: float
+
+
 def call(command: list[str], log: Path, extra: dict[str, str] | None = None) -> Cost:
     """Run a command on one thread, its output in a log; a failure ends the benchmark and names the log."""
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -57,22 +68,25 @@ class Anuga:
     def __init__(self, venv: Path, work: Path):
         self.python, self.work = venv / "bin" / "python", work
         self.data = work / "monai.npz"
+        log = work / "anuga-install.log"
         if not self.python.exists():
-            print(
-                f"ANUGA: making {venv} and installing anuga=={ANUGA_VERSION} into it (a minute or two)",
-                flush=True,
-            )
-            log = work / "anuga-install.log"
+            print(f"ANUGA: making an environment for it, {venv}", flush=True)
             call([sys.executable, "-m", "venv", str(venv)], log)
+        if not self._installed():
+            print(f"ANUGA: installing anuga=={ANUGA_VERSION} into it (a minute or two)", flush=True)
             call([str(self.python), "-m", "pip", "install", f"anuga=={ANUGA_VERSION}"], log)
-        ask = "from importlib.metadata import version as v; print(v('anuga'), v('numpy'))"
-        answer = subprocess.run([str(self.python), "-c", ask], capture_output=True, text=True)
-        found = dict(zip(("anuga", "numpy"), answer.stdout.split(), strict=False))
+        found = self._installed()
         if found.get("anuga") != ANUGA_VERSION:
-            got = found.get("anuga", "none that can be read")
+            got = found.get("anuga", "none")
             sys.exit(f"ANUGA: got version {got} in {venv}, expected {ANUGA_VERSION}; remove that folder")
         self.versions = found
-        print(f"ANUGA {ANUGA_VERSION} in {venv}")
+        print(f"ANUGA {ANUGA_VERSION} in {venv}", flush=True)
+
+    def _installed(self) -> dict[str, str]:
+        """Return the versions of anuga and numpy in its environment; empty when anuga is not there."""
+        ask = "from importlib.metadata import version as v; print(v('anuga'), v('numpy'))"
+        answer = subprocess.run([str(self.python), "-c", ask], capture_output=True, text=True)
+        return dict(zip(("anuga", "numpy"), answer.stdout.split(), strict=False))
 
     def key(self, size: str) -> str:
         """Return what a stored run of this size depends on."""
@@ -87,10 +101,11 @@ class Anuga:
             [*command, "--data", str(self.data), "--out", str(out / "run.npz")], out / "log.txt", extra
         )
 
-    def read(self, out: Path) -> tuple[Record, int, int, float]:
-        """Return record, cells, steps and seconds of the time loop of a run folder or npz."""
+    def read(self, out: Path) -> Outcome:
+        """Read a run folder or npz; steps and gauges are not told apart in time."""
         record, summary = read_anuga(out if out.is_file() else out / "run.npz")
-        return record, summary["triangles"], summary["steps"], summary["wall_seconds"]
+        seconds = summary["wall_seconds"]
+        return Outcome(record, summary["triangles"], summary["steps"], seconds, seconds)
 
 
 class Driftmesh:
@@ -115,11 +130,11 @@ class Driftmesh:
             command += ["--set", f"{name}={value}"]
         return call(command, out / "log.txt", extra)
 
-    def read(self, out: Path) -> tuple[Record, int, int, float]:
-        """Return record, cells, steps and seconds of the time loop of a run folder."""
+    def read(self, out: Path) -> Outcome:
+        """Read a run folder."""
         record, run = read_driftmesh(out)
         self.versions = {**run["versions"], "commit": str(run["commit"])}
-        return record, run["cells"], run["steps"], run["metrics"]["loop_s"]
+        return Outcome(record, run["cells"], run["steps"], run["metrics"]["loop_s"], run["solver_s"])
 
 
 def fresh(folder: Path) -> Path:

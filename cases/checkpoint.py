@@ -114,6 +114,6 @@ def _unreadable(path: Path) -> str | None:
 
 def _refusal(path: Path, reason: str) -> ValueError:
     return ValueError(
-        f"checkpoint: got {path}, expected a complete checkpoint of this version; it cannot be read ({reason}); "
-        "start a new run in another folder"
+        f"checkpoint: got {path}, expected a complete checkpoint of this version; "
+        f"it cannot be read ({reason}); start a new run in another folder"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -110,6 +111,8 @@ def validate(
 def main() -> None:
     """Run the command line; bad input ends in one line on standard error and exit code 2."""
     arguments, sys.argv = sys.argv[1:], sys.argv[:1]  # PETSc would read them too
+    # Two processes that compile the same kernel at once, which is harmless.
+    warnings.filterwarnings("ignore", message=".*key collision in cache.*")
     from cases.errors import one_line_errors
 
     with one_line_errors(EXIT_BAD_INPUT):

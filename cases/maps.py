@@ -25,8 +25,8 @@ class MapWriter:
     dry_depth
         Depth below which a node counts as dry [m].
     after
-        Time [s] of the state that the run goes on from: maps up to it are kept, later ones are dropped, as they
-        will be written again. None for a new run, which keeps none.
+        Time [s] of the state that the run goes on from: maps up to it are kept, later ones are dropped, as
+        they will be written again. None for a new run, which keeps none.
     """
 
     def __init__(self, out: Path, bed: Function, state: Function, dry_depth: float, *, after: float | None):
@@ -62,10 +62,9 @@ class MapWriter:
             else:
                 file.unlink()
         if collection.is_file():
-            lines = collection.read_text().splitlines(keepends=True)
-            entries = [re.match(r'<DataSet timestep="([^"]+)"', line) for line in lines]
-            kept = [n for n, entry in zip(lines, entries, strict=True) if not entry or float(entry[1]) <= after]
-            collection.write_text("".join(kept))
+            entry = re.compile(r'<DataSet timestep="([^"]+)"')
+            lines = ((line, entry.match(line)) for line in collection.read_text().splitlines(keepends=True))
+            collection.write_text("".join(line for line, at in lines if not at or float(at[1]) <= after))
 
     def _gather(self, share: np.ndarray) -> np.ndarray | None:
         parts = self.comm.gather(np.ascontiguousarray(share))

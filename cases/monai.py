@@ -26,7 +26,7 @@ class MonaiOptions(CaseOptions):
     """Options of the Monai case; each takes a number in its unit, or a text such as ``"5 cm"``."""
 
     resolution: Annotated[float, Unit("m")] = Field(
-        0.14, gt=0.005, le=0.6, description="side of the squares that are cut into four triangles [m]"
+        0.1, gt=0.005, le=0.6, description="side of the squares that are cut into four triangles [m]"
     )
     order: Literal[0, 1] = Field(1, description="polynomial degree of the discontinuous elements, 0 or 1")
     friction: Annotated[float, Unit("s/m**(1/3)")] = Field(

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class CaseOptions(BaseModel):
-    """Base of every case's options: frozen, no unknown key, no NaN or infinity, no truth value as a number."""
+    """Base of every case's options: frozen, no unknown key, no NaN or infinity, no truth value as number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 

@@ -81,8 +81,8 @@ def plan(request: RunRequest) -> RunPlan:
     for source, layer in ((request.config, config), (request.out, stored)):
         if not isinstance(layer.get("options", {}), dict):
             raise InputError(
-                f"config: got options = {layer['options']!r} in {source}, expected a table; write [options] and "
-                "a line key = value for each"
+                f"config: got options = {layer['options']!r} in {source}, expected a table; "
+                "write [options] and a line key = value for each"
             )
     if config.get("case", case.name) != case.name:
         raise InputError(f"config: got case {config['case']!r} in {request.config}, expected {case.name!r}")
@@ -127,7 +127,8 @@ def execute(request: RunRequest, *, quiet: bool = False) -> str:
 
     def begin() -> None:
         prepare_folder(checked.out)
-        write_config(checked.out, checked.case.name, checked.mover, checked.seed, checked.options.model_dump())
+        options = checked.options.model_dump()
+        write_config(checked.out, checked.case.name, checked.mover, checked.seed, options)
 
     on_rank_zero(comm, begin)
     simulation = Simulation(checked.case, setup, checked.out, checkpoint)

@@ -150,6 +150,7 @@ class Simulation:
             "io_s": self.wall["io"],
             "loop_s": self.elapsed_before + began - self._began,
             "time_scale": self.stepper.time_scale,
+            "owed_friction": self.stepper.owed_friction,
         }
         fields = {"maximum_elevation": self.maximum}
         save_checkpoint(self.out, Checkpoint(self.state, fields, scalars, self.recorder.snapshot()))
@@ -165,7 +166,7 @@ class Simulation:
         self.wall = {"solver": saved["solver_s"], "io": saved["io_s"]}
         self.elapsed_before = saved["loop_s"]
         self.stepper.state_changed()
-        self.stepper.time_scale = saved["time_scale"]
+        self.stepper.time_scale, self.stepper.owed_friction = saved["time_scale"], saved["owed_friction"]
         self.recorder.restore(self.t, checkpoint.arrays)
 
     # -- outputs --------------------------------------------------------------------------------------------

@@ -38,9 +38,10 @@ class Unit:
         if not isinstance(value, str):
             return value
         try:
-            quantity = _registry().Quantity(value)
-            if quantity.unitless:  # not `dimensionless`, which 5 % and 5 cm/m are too
-                return float(quantity.magnitude)
-            return float(quantity.to(self.name).magnitude)
+            return float(value)
+        except ValueError:
+            pass  # no bare number: a quantity with its unit
+        try:
+            return float(_registry().Quantity(value).to(self.name).magnitude)
         except Exception as error:  # pint lets its tokenizer's, its arithmetic's and its own errors through
             raise ValueError(f"got {value!r}, expected a number in {self.name or '1'}") from error

@@ -20,9 +20,10 @@ MOST_RETRIES = 12
 class ShallowWaterStepper(TimeStepper):
     r"""Advance (h, hu, hv) by a strong-stability-preserving Runge-Kutta scheme.
 
-    One step is friction for dt/2, the stages of the scheme, friction for dt/2 (Strang splitting; friction is
-    integrated exactly, so the splitting is of second order and unconditionally stable). Each stage is a forward
-    Euler step of :meth:`fem.shallow_water.ShallowWater.residual` followed by slope and positivity limiting.
+    One step is friction for dt/2, the stages of the scheme, friction for dt/2 (Strang splitting). Friction is
+    integrated exactly, so the splitting is of second order and unconditionally stable, and two halves that meet
+    between steps are one: between steps the discharge stands before its second half, the depth is not concerned.
+    Each stage is a forward Euler step of :meth:`fem.shallow_water.ShallowWater.residual` followed by slope and positivity limiting.
 
     The time step is bounded by :math:`\beta\,\Delta t \le C \min_K w_K / \max_K (|u| + c)_K` with the smallest
     altitude :math:`w_K`, over all ranks. A step in which a cell would give more water than it has is taken back
@@ -49,6 +50,9 @@ class ShallowWaterStepper(TimeStepper):
     ----------
     inflow
         Volume that has come in through the boundary so far [m^3], from the fluxes actually used.
+    owed_friction
+        Half of the last step [s], for which friction is still to be integrated. Part of the state to restart from,
+        with :attr:`time_scale`.
     """
 
     def __init__(self, problem: ShallowWater, state: Function, *, tableau: str = "ssp-rk2", courant: float = 0.3):
@@ -59,6 +63,7 @@ class ShallowWaterStepper(TimeStepper):
         self.problem, self.state = problem, state
         self.tableau, self.courant = TABLEAUX[tableau], courant
         self.inflow = 0.0
+        self.owed_friction = 0.0
         self.comm = problem.mesh.comm
         self._check(state)
         space, bed = state.function_space(), problem.bathymetry
@@ -87,7 +92,7 @@ class ShallowWaterStepper(TimeStepper):
         self._stage = op2.Global(2, np.zeros(2), dtype=float, comm=self.comm)
         self._least = op2.Global(1, np.zeros(1), dtype=float, comm=self.comm)
         self._allowed = op2.Global(1, np.zeros(1), dtype=float, comm=self.comm)
-        self._half_step = op2.Global(1, np.zeros(1), dtype=float, comm=self.comm)
+        self._duration = op2.Global(1, np.zeros(1), dtype=float, comm=self.comm)
 
         def over_cells(name, *arguments):
             code = kernel(name, degree=degree, gravity=problem.gravity, dry_depth=problem.dry_depth)
@@ -118,7 +123,7 @@ class ShallowWaterStepper(TimeStepper):
             field = manning if isinstance(manning, Function) else Function(bed.function_space()).assign(manning)
             self._manning = field
             self._friction = over_cells(
-                "friction", argument(state, op2.RW), argument(field, op2.READ), self._half_step(op2.READ)
+                "friction", argument(state, op2.RW), argument(field, op2.READ), self._duration(op2.READ)
             )
 
     def _measure_nodes(self) -> None:
@@ -147,7 +152,7 @@ class ShallowWaterStepper(TimeStepper):
 
     @property
     def time_scale(self) -> float:
-        """Least time in which a wave crosses a cell's smallest altitude [s]; part of the state to restart from."""
+        """Least time in which a wave crosses a cell's smallest altitude [s]."""
         return float(self._allowed._data[0])
 
     @time_scale.setter
@@ -169,9 +174,9 @@ class ShallowWaterStepper(TimeStepper):
         for retries in range(MOST_RETRIES):
             if not (np.isfinite(dt) and dt > 0):
                 break
-            self._rub(0.5 * dt)
+            self._rub(self.owed_friction + 0.5 * dt)
             if self._run_stages(t, dt):
-                self._rub(0.5 * dt)
+                self.owed_friction = 0.5 * dt
                 return StepResult(StepStatus.DONE, dt, retries)
             self.state.dat.data_wo_with_halos[...] = self._saved
             self.inflow = before
@@ -179,10 +184,15 @@ class ShallowWaterStepper(TimeStepper):
             dt *= 0.5
         return StepResult(StepStatus.FAILED, dt, MOST_RETRIES)
 
+    def settle(self) -> None:
+        """Integrate the friction still owed, so that the discharge is that of the present time."""
+        self._rub(self.owed_friction)
+        self.owed_friction = 0.0
+
     def _rub(self, duration: float) -> None:
         """Integrate friction alone for a duration [s]."""
         if self._friction is not None:
-            self._half_step._data[0] = duration
+            self._duration._data[0] = duration
             self._friction()
 
     def _run_stages(self, t: float, dt: float) -> bool:

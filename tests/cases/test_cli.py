@@ -1,0 +1,420 @@
+"""The command line: bad input is one line and exit code 2 before anything is written; help helps."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import xarray
+from firedrake import COMM_WORLD
+
+from cases.checkpoint import load_checkpoint
+from cases.monai_data import load_monai
+from fem.shallow_water_stepper import ShallowWaterStepper
+from fem.timestep import StepResult, StepStatus
+
+BROKEN_FILES = {
+    "broken.toml": b"[options\nresolution = 0.1\n",
+    "binary.toml": b"\xff\xfe\x00",
+    "unknown-key.toml": b"resolution = 0.1\n",
+    "unknown-option.toml": b"[options]\nresolutoin = 0.1\n",
+    "no-table.toml": b"options = 5\n",
+    "other-case.toml": b'case = "thacker"\n',
+    "mover.toml": b'mover = "um2n"\n',
+    "seed.toml": b'seed = "five"\n',
+}
+# Arguments after `run`, then what the line has to say.
+BAD_INPUT = {
+    "unknown case": ("monay", r"case: got 'monay', expected one of monai; did you mean 'monai'\?"),
+    "far case": ("zzz", "case: got 'zzz', expected one of monai; `driftmesh cases` lists them"),
+    "unknown key": (
+        "monai --set resolutoin=0.1",
+        r"option: got unknown key 'resolutoin', expected one of .*; did you mean 'resolution'\?",
+    ),
+    "wrong unit": (
+        "monai --set resolution=5_s",
+        r"option resolution: got '5 s', expected a number in m; .*\[m\]",
+    ),
+    "wrong sign": (
+        "monai --set resolution=-0.1",
+        "option resolution: got -0.1, expected greater than 0.005; .*",
+    ),
+    "no number": ("monai --set resolution=fine", "option resolution: got 'fine', expected a number in m; .*"),
+    "not finite": ("monai --set t_end=nan", "option t_end: got nan, expected a finite number; .*"),
+    "no assignment": (
+        "monai --set resolution",
+        "--set: got 'resolution', expected key=value; for example --set .*",
+    ),
+    "second of two": ("monai --set friction=0 --set order=7", "option order: got 7, expected 0 or 1; .*"),
+    "unknown mover": ("monai --mover um2n", "mover: got 'um2n', expected one of none; .*"),
+    "missing file": (
+        "monai --config absent.toml",
+        "config: got absent.toml, expected a readable TOML file; No such file or directory",
+    ),
+    "folder for a file": (
+        "monai --config .",
+        r"config: got \., expected a readable TOML file; Is a directory",
+    ),
+    "broken TOML": ("monai --config broken.toml", "config: got broken.toml, expected TOML; .*line 1.*"),
+    "binary file": ("monai --config binary.toml", "config: got binary.toml, expected TOML; .*0xff.*"),
+    "unknown key in file": (
+        "monai --config unknown-key.toml",
+        r"config: got unknown key 'resolution' in unknown-key.toml, expected case, mover, seed or \[options\]; .*",
+    ),
+    "unknown option in file": (
+        "monai --config unknown-option.toml",
+        r"option: got unknown key 'resolutoin', expected one of .*; did you mean 'resolution'\?",
+    ),
+    "no table in file": (
+        "monai --config no-table.toml",
+        r"config: got options = 5 in no-table.toml, expected a table; write \[options\] .*",
+    ),
+    "other case in file": (
+        "monai --config other-case.toml",
+        "config: got case 'thacker' in other-case.toml, expected 'monai'",
+    ),
+    "mover in file": ("monai --config mover.toml", "mover: got 'um2n', expected one of none; .*"),
+    "seed in file": ("monai --config seed.toml", "seed: got 'five', expected an integer from 0 on; .*"),
+    "file for a folder": (
+        "monai --out broken.toml/below",
+        "output folder: got broken.toml/below, expected a folder that can be written; .* is a file; use --out DIR",
+    ),
+    "file as a folder": (
+        "monai --out broken.toml",
+        "output folder: got broken.toml, expected a folder that can be written; .* is a file; use --out DIR",
+    ),
+    "resume without out": (
+        "monai --resume",
+        "--resume: got no --out, expected the folder of the run .*; add --out DIR",
+    ),
+    "resume nothing": (
+        "monai --resume --out absent",
+        "--resume: got no absent/config.toml, expected one written by an earlier run; leave out --resume .*",
+    ),
+}
+
+
+@pytest.fixture
+def broken_files(tmp_path: Path) -> None:
+    for name, content in BROKEN_FILES.items():
+        (tmp_path / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("name", BAD_INPUT)
+def test_bad_input_is_one_line(name: str, driftmesh, files, broken_files, tmp_path: Path) -> None:
+    arguments, message = BAD_INPUT[name]
+    before = files(tmp_path)
+    outcome = driftmesh("run", *(argument.replace("_s", " s") for argument in arguments.split()))
+    assert outcome.code == 2
+    assert re.fullmatch(f"driftmesh: {message}", outcome.error_line), outcome.error_line
+    assert outcome.out == ""
+    assert files(tmp_path) == before and not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("name", ["unknown key", "wrong unit", "broken TOML", "file for a folder"])
+def test_bad_input_of_the_installed_command(
+    name: str, driftmesh_process, files, broken_files, tmp_path: Path
+) -> None:
+    arguments, message = BAD_INPUT[name]
+    before = files(tmp_path)
+    outcome = driftmesh_process("run", *(argument.replace("_s", " s") for argument in arguments.split()))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert re.fullmatch(f"driftmesh: {message}", outcome.error_line), outcome.error_line
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("bogus", "No such command 'bogus'; see `driftmesh --help`"),
+        ("run", "Missing argument 'case'; see `driftmesh run --help`"),
+        ("run monai --resolution 5", "No such option: --resolution.*; see `driftmesh run --help`"),
+        ("run monai more", "Got unexpected extra argument.*more.*; see `driftmesh run --help`"),
+        ("run monai --seed five", "Invalid value for '--seed': .* integer.*; see `driftmesh run --help`"),
+        ("run monai --seed -1", "Invalid value for '--seed': .* 0; see `driftmesh run --help`"),
+        ("options monay", r"case: got 'monay', expected one of monai; did you mean 'monai'\?"),
+    ],
+)
+def test_usage_error(arguments: str, message: str, driftmesh, files, tmp_path: Path) -> None:
+    outcome = driftmesh(*arguments.split())
+    assert outcome.code == 2
+    assert re.fullmatch(f"driftmesh: {message}", outcome.error_line), outcome.error_line
+    assert outcome.out == "" and files(tmp_path) == {}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_folder_without_permission(driftmesh, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    outcome = driftmesh("run", "monai", "--out", "locked/below")
+    assert outcome.code == 2
+    assert "got locked/below, expected a folder that can be written; no permission" in outcome.error_line
+
+
+# -- the case's data ------------------------------------------------------------------------------------------
+
+
+def _monai_data_from(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cases.monai.load_monai", lambda: load_monai(file))
+
+
+def _absent(file: Path) -> None:
+    pass
+
+
+def _broken(file: Path) -> None:
+    file.write_bytes(b"not a NetCDF file")
+
+
+def _with_nan(file: Path) -> None:
+    from importlib import resources
+
+    with resources.as_file(resources.files("cases").joinpath("data", "monai.nc")) as packaged:
+        dataset = xarray.load_dataset(packaged, engine="h5netcdf", decode_times=False)
+    dataset["bathymetry"][3, 5] = np.nan
+    dataset.drop_encoding().to_netcdf(file, engine="h5netcdf")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_absent, "got no file .*monai.nc; expected the Monai data as NetCDF-4; restore .*"),
+        (_broken, "got .*monai.nc, which cannot be read .*; expected the Monai data as NetCDF-4; restore .*"),
+        (
+            _with_nan,
+            "got 1 values of bathymetry in .*monai.nc that are not finite; expected none; restore .*",
+        ),
+    ],
+)
+def test_data_that_cannot_be_used(spoil, message: str, driftmesh, files, monkeypatch, tmp_path: Path) -> None:
+    file = tmp_path / "monai.nc"
+    spoil(file)
+    _monai_data_from(file, monkeypatch)
+    before = files(tmp_path)
+    outcome = driftmesh("run", "monai", "--set", "resolution=0.5", "--out", "new")
+    assert outcome.code == 2
+    assert re.fullmatch(f"driftmesh: {message}", outcome.error_line), outcome.error_line
+    assert outcome.out == "" and files(tmp_path) == before and not (tmp_path / "new").exists()
+
+
+# -- going on -------------------------------------------------------------------------------------------------
+
+
+def test_resume_with_another_resolution(driftmesh, files, small_run_copy: Path) -> None:
+    before = files(small_run_copy)
+    outcome = driftmesh("run", "monai", "--resume", "--out", small_run_copy, "--set", "resolution=0.3")
+    assert outcome.code == 2
+    message = "driftmesh: --resume: got another resolution, expected 0.4 as in the run; start a new run in another folder"
+    assert outcome.error_line == message
+    assert files(small_run_copy) == before
+
+
+def test_resume_of_another_case(driftmesh, files, small_run_copy: Path) -> None:
+    config = small_run_copy / "config.toml"
+    config.write_text(config.read_text().replace('case = "monai"', 'case = "thacker"'))
+    before = files(small_run_copy)
+    outcome = driftmesh("run", "monai", "--resume", "--out", small_run_copy)
+    assert outcome.code == 2
+    assert "--resume: got case 'monai', expected 'thacker', the case in " in outcome.error_line
+    assert files(small_run_copy) == before
+
+
+def _removed(checkpoint: Path) -> None:
+    checkpoint.unlink()
+
+
+def _garbage(checkpoint: Path) -> None:
+    checkpoint.write_bytes(b"garbage" * 1000)
+
+
+def _empty(checkpoint: Path) -> None:
+    checkpoint.write_bytes(b"")
+
+
+def _half(checkpoint: Path) -> None:
+    checkpoint.write_bytes(checkpoint.read_bytes()[: checkpoint.stat().st_size // 2])
+
+
+def _all_but_a_byte(checkpoint: Path) -> None:
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1])
+
+
+def _other_hdf5(checkpoint: Path) -> None:
+    with h5py.File(checkpoint, "w") as file:
+        file["x"] = np.arange(3)
+
+
+def _other_format(checkpoint: Path) -> None:
+    with h5py.File(checkpoint, "a") as file:
+        file["driftmesh"].attrs["format"] = 999
+
+
+def _without_state(checkpoint: Path) -> None:
+    with h5py.File(checkpoint, "a") as file:
+        del file["topologies"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_removed, "got no .*checkpoint.h5, expected one written by an earlier run; leave out --resume .*"),
+        (
+            _garbage,
+            "got .*checkpoint.h5, expected a complete checkpoint .*; it cannot be read .*; start a new run .*",
+        ),
+        (
+            _empty,
+            "got .*checkpoint.h5, expected a complete checkpoint .*; it cannot be read .*; start a new run .*",
+        ),
+        (_half, "got .*checkpoint.h5, expected a complete checkpoint .*truncated.*; start a new run .*"),
+        (
+            _all_but_a_byte,
+            "got .*checkpoint.h5, expected a complete checkpoint .*truncated.*; start a new run .*",
+        ),
+        (_other_hdf5, "got .*, expected a complete checkpoint .*no group 'driftmesh'.*; start a new run .*"),
+        (
+            _other_format,
+            "got .*, expected a complete checkpoint .*format 999 instead of .*; start a new run .*",
+        ),
+        (
+            _without_state,
+            "got .*, expected a complete checkpoint .*; it cannot be read .*; start a new run .*",
+        ),
+    ],
+)
+def test_resume_from_an_unusable_checkpoint(
+    spoil, message: str, driftmesh, files, small_run_copy: Path
+) -> None:
+    spoil(small_run_copy / "checkpoint.h5")
+    before = files(small_run_copy)
+    outcome = driftmesh("run", "monai", "--resume", "--out", small_run_copy)
+    assert outcome.code == 2
+    assert re.fullmatch(f"driftmesh: checkpoint: {message}", outcome.error_line), outcome.error_line
+    assert outcome.out == "" and files(small_run_copy) == before
+
+
+def test_truncated_checkpoint_with_the_installed_command(driftmesh_process, small_run_copy: Path) -> None:
+    """PETSc writes its complaints past Python, and at the end of the process."""
+    _half(small_run_copy / "checkpoint.h5")
+    outcome = driftmesh_process("run", "monai", "--resume", "--out", small_run_copy)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "truncated" in outcome.error_line
+
+
+# -- numerical failure ----------------------------------------------------------------------------------------
+
+
+def _after(steps: int, then, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `then` take the place of the steps after the first ones."""
+    taken, step = 0, ShallowWaterStepper.step
+
+    def counted(self: ShallowWaterStepper, t: float, dt_max: float) -> StepResult:
+        nonlocal taken
+        taken += 1
+        return step(self, t, dt_max) if taken <= steps else then(self, step, t, dt_max)
+
+    monkeypatch.setattr(ShallowWaterStepper, "step", counted)
+
+
+def _fails(stepper, step, t, dt_max) -> StepResult:
+    return StepResult(StepStatus.FAILED, 0.0, 12)
+
+
+def _makes_nan_unnoticed(stepper, step, t, dt_max) -> StepResult:
+    result = step(stepper, t, dt_max)
+    stepper.state.dat.data[0, 1] = np.nan
+    return result
+
+
+@pytest.mark.parametrize(
+    ("then", "steps", "expected_t"),
+    [(_fails, 40, 2.0), (_fails, 0, 0.0), (_makes_nan_unnoticed, 40, 2.0), (_makes_nan_unnoticed, 0, 0.0)],
+)
+def test_numerical_failure(
+    then, steps: int, expected_t: float, driftmesh, small, no_figures, monkeypatch, tmp_path: Path
+) -> None:
+    _after(steps, then, monkeypatch)
+    outcome = driftmesh("run", "monai", *small, "--set", "checkpoint_interval=1", "--out", "failing")
+    assert outcome.code == 3
+    out = tmp_path / "failing"
+    assert f"last good checkpoint: {Path('failing') / 'checkpoint.h5'}\n" in outcome.out
+    checkpoint = load_checkpoint(out, COMM_WORLD)
+    assert expected_t <= checkpoint.scalars["t"] < expected_t + 0.2
+    assert np.isfinite(checkpoint.state.dat.data_ro).all()
+    run = (out / "run.json").read_text()
+    assert '"status": "failed"' in run and "NaN" not in run
+    assert (out / "report.html").is_file()
+
+
+def test_failure_names_no_other_runs_checkpoint(
+    driftmesh, small, no_figures, monkeypatch, small_run_copy: Path
+) -> None:
+    """A run into the folder of an earlier one that fails at once must not offer that one's checkpoint as its own."""
+    _after(0, _fails, monkeypatch)
+    assert driftmesh("run", "monai", *small, "--set", "resolution=0.5", "--out", small_run_copy).code == 3
+    assert load_checkpoint(small_run_copy, COMM_WORLD).scalars["t"] == 0.0
+
+
+# -- help -----------------------------------------------------------------------------------------------------
+
+
+def _readable(text: str) -> str:
+    assert "\x1b" not in text and "Traceback" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",)])
+def test_help_says_where_to_start(arguments: tuple[str, ...], driftmesh_process) -> None:
+    outcome = driftmesh_process(*arguments)
+    assert (outcome.code, outcome.err) == (0, "")
+    text = _readable(outcome.out)
+    for words in ("Moving-mesh finite elements", "Start with `driftmesh cases`, then `driftmesh run monai`"):
+        assert words in text
+    for command in ("cases", "options", "doctor", "run", "validate"):
+        assert re.search(rf"^  {command}  +[A-Z].+", outcome.out, re.MULTILINE), f"no line about {command}"
+
+
+def test_help_of_run(driftmesh_process) -> None:
+    outcome = driftmesh_process("run", "--help")
+    assert (outcome.code, outcome.err) == (0, "")
+    text = _readable(outcome.out)
+    for words in (
+        "driftmesh run", "`driftmesh cases`", "mpiexec -n P driftmesh run", "--set KEY=VALUE", "resolution='5 cm'",
+        "--config", "config.toml", "--out", "results/CASE/TIME", "--resume", "checkpoint", "--mover", "--seed",
+    ):  # fmt: skip
+        assert words in text, f"no word about {words}"
+
+
+def test_cases(driftmesh) -> None:
+    outcome = driftmesh("cases")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert re.search(r"^monai  Monai Valley tsunami", outcome.out, re.MULTILINE)
+
+
+def test_options(driftmesh) -> None:
+    outcome = driftmesh("options", "monai")
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = {line.split()[0]: line for line in outcome.out.splitlines()}
+    assert {"resolution", "order", "friction", "t_end", "scheme", "courant", "dry_depth"} <= lines.keys()
+    assert re.fullmatch(r"resolution +=  ?0\.14 +.*\[m\]", lines["resolution"])
+    for name in ("resolution", "friction", "t_end", "gauge_interval", "dry_depth"):
+        assert lines[name].endswith("]"), f"no unit: {lines[name]}"
+
+
+def test_doctor(driftmesh) -> None:
+    outcome = driftmesh("doctor")
+    assert (outcome.code, outcome.err) == (0, "")
+    for words in ("firedrake", "petsc", "MPI", "mumps", "ptscotch", "Poisson", "all is well"):
+        assert words in outcome.out
+
+
+def test_doctor_says_what_is_missing(driftmesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cases.doctor._small_solve", lambda: (1.0, 0.0))
+    outcome = driftmesh("doctor")
+    assert outcome.code == 1
+    assert "missing: a small solve; run `make env` again" in outcome.out
+    assert "all is well" not in outcome.out
