@@ -161,9 +161,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True, help="npz file to write")
     parser.add_argument("--final-time", type=float, default=22.5, help="s")
     parser.add_argument("--friction", type=float, default=0.0025, help="Manning coefficient, s m^(-1/3)")
-    parser.add_argument(
-        "--compute-mode", choices=["legacy", "unified"], default="legacy", help="ANUGA's kernels"
-    )
+    parser.add_argument("--compute-mode", choices=["legacy", "unified"], default="legacy", help="ANUGA's kernels")
     arguments = parser.parse_args()
 
     with Path(os.devnull).open("w") as sink, contextlib.redirect_stdout(sink):  # anuga's banners

@@ -40,9 +40,7 @@ def replace_section(document: Path, name: str, text: str) -> None:
     if begin not in content and end not in content:
         content = f"{content.rstrip()}\n\n## {HEADINGS[name]}\n\n{begin}\n{end}\n"
     if not (content.count(begin) == content.count(end) == 1 and content.index(begin) < content.index(end)):
-        raise ValueError(
-            f"{document}: got broken markers, expected {begin} and then {end}, once each; mend the file"
-        )
+        raise ValueError(f"{document}: got broken markers, expected {begin} and then {end}, once each; mend the file")
     before, after = content.partition(begin)[0], content.partition(end)[2]
     document.parent.mkdir(parents=True, exist_ok=True)
     document.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}")
@@ -73,6 +71,4 @@ def machine() -> dict[str, str | int | float]:
 def warn_if_busy(found: dict[str, str | int | float]) -> None:
     """Say so when something else keeps a processor busy."""
     if float(found["load"]) > 0.5:
-        print(
-            f"warning: the load is {found['load']}; something else runs here, and the times will be too long"
-        )
+        print(f"warning: the load is {found['load']}; something else runs here, and the times will be too long")

@@ -53,16 +53,15 @@ def reference(code: Anuga | Driftmesh, given: str, work: Path, t_end: float) -> 
 def start_up(code: Driftmesh, size: str, work: Path) -> dict[str, float]:
     """Return the seconds of a very short run with empty caches of compiled code, and of the same again."""
     caches = fresh(work / "cold-caches")
-    places = {"FIREDRAKE_CACHE_DIR": str(caches), "XDG_CACHE_HOME": str(caches)}
+    names = ("PYOP2_CACHE_DIR", "FIREDRAKE_TSFC_KERNEL_CACHE_DIR", "XDG_CACHE_HOME")
+    places = {name: str(caches / name.lower()) for name in names}
     print("driftmesh: a very short run with empty compile caches, and again", flush=True)
     cold, warm = (code.run(size, fresh(work / "runs" / "start-up"), SHORT, places).wall for _ in range(2))
     shutil.rmtree(caches)
     return {"simulated_s": SHORT, "cold_s": cold, "warm_s": warm}
 
 
-def measure(
-    jobs: Iterable[tuple[Anuga | Driftmesh, str]], repeats: int, work: Path, t_end: float
-) -> list[Run]:
+def measure(jobs: Iterable[tuple[Anuga | Driftmesh, str]], repeats: int, work: Path, t_end: float) -> list[Run]:
     """Run all sizes in turn, ``repeats`` times over, so that a slow spell of the machine meets every size."""
     runs: dict[tuple[str, str], Run] = {}
     for repeat in range(repeats):
@@ -130,9 +129,7 @@ def main() -> None:
     (work / "monai.json").write_text(json.dumps(content, indent=2) + "\n")
     figure = arguments.document.parent / "figures" / "monai_benchmark.png"
     draw(content, figure)
-    replace_section(
-        arguments.document, "monai", section(content, figure.relative_to(arguments.document.parent))
-    )
+    replace_section(arguments.document, "monai", section(content, figure.relative_to(arguments.document.parent)))
     print(f"results: {work / 'monai.json'}\ntables: {arguments.document}\nfigure: {figure}")
 
 

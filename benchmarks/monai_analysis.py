@@ -161,9 +161,7 @@ def _equal_error(entries: list[dict[str, Any]], clock: str) -> list[dict[str, An
     rows = []
     for run in entries:
         other = [e for e in entries if e["code"] != run["code"]]
-        taken = time_at_error(
-            run["error_mean_cm"], [e["error_mean_cm"] for e in other], [e[clock] for e in other]
-        )
+        taken = time_at_error(run["error_mean_cm"], [e["error_mean_cm"] for e in other], [e[clock] for e in other])
         row = {"run": f"{run['code']}, {run['cells']:,} cells", "error_mean_cm": run["error_mean_cm"]}
         row |= {run["code"]: run[clock], other[0]["code"]: taken, "ratio": None}
         if not isinstance(taken, str):

@@ -97,9 +97,7 @@ class Anuga:
         nx, ny = size.split("x")
         script = Path(__file__).with_name("anuga_monai.py")
         command = [str(self.python), str(script), "--nx", nx, "--ny", ny, "--final-time", str(t_end)]
-        return call(
-            [*command, "--data", str(self.data), "--out", str(out / "run.npz")], out / "log.txt", extra
-        )
+        return call([*command, "--data", str(self.data), "--out", str(out / "run.npz")], out / "log.txt", extra)
 
     def read(self, out: Path) -> Outcome:
         """Read a run folder or npz; steps and gauges are not told apart in time."""

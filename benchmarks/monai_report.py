@@ -98,9 +98,7 @@ def _cost_table(runs: list[dict[str, Any]]) -> str:
         each = 1e9 * run["loop_s"] / (run["cells"] * run["steps"])
         steps = "" if run["code"] == "ANUGA" else f"{run['solver_s']:.2f}"
         row = [*_name(run), f"{run['steps']:,}", f"{run['loop_s']:.2f}", steps, f"{each:.0f}"]
-        rows.append(
-            [*row, f"{run['whole_s']:.2f}", f"{run['peak_rss_mib']:.0f}", f"{run['error_mean_cm']:.4f}"]
-        )
+        rows.append([*row, f"{run['whole_s']:.2f}", f"{run['peak_rss_mib']:.0f}", f"{run['error_mean_cm']:.4f}"])
     return table(header, rows)
 
 

@@ -143,9 +143,7 @@ def main() -> None:
             ("map (ParaView and arrays)", fastest(simulation._write_maps, 5), options.output_interval),
             ("checkpoint", fastest(simulation.save, 5), options.checkpoint_interval),
         ]
-    text = section(
-        found, mesh.num_cells(), arguments, len(simulation.stepper.tableau.scale), step, dt, parts, outputs
-    )
+    text = section(found, mesh.num_cells(), arguments, len(simulation.stepper.tableau.scale), step, dt, parts, outputs)
     replace_section(arguments.document, "profile", text)
     print(f"{text}\n\nwritten into {arguments.document}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> None:
         del group  # an open object would keep the file from closing
     comm.Barrier()
     if comm.rank == 0:
-        os.replace(temporary, out / FILE_NAME)
+        temporary.replace(out / FILE_NAME)
     comm.Barrier()
 
 
@@ -89,11 +88,11 @@ def load_checkpoint(out: Path, comm) -> Checkpoint:
     try:
         with CheckpointFile(str(path), "r", comm=comm) as file:
             group = file.h5pyfile[_GROUP]
-            mesh = file.load_mesh(str(group.attrs["mesh"]))
-            names = [name for name in str(group.attrs["fields"]).split() if name]
+            mesh_name, names = str(group.attrs["mesh"]), str(group.attrs["fields"]).split()
             scalars = {k: float(v) for k, v in group.attrs.items() if k not in ("format", "mesh", "fields")}
             arrays = {k: np.array(group[k]) for k in group}
-            del group  # an open object would keep the file from closing
+            del group  # an open object would keep the file from closing, also when what follows fails
+            mesh = file.load_mesh(mesh_name)
             state = file.load_function(mesh, "state")
             return Checkpoint(state, {name: file.load_function(mesh, name) for name in names}, scalars, arrays)
     except (OSError, KeyError, RuntimeError, ValueError) as error:

@@ -74,7 +74,8 @@ def run(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of options, such as a run's config.toml")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="folder to write into  [default: results/CASE/TIME]", show_default=False)
+        Path | None,
+        typer.Option(help="folder to write into  [default: results/CASE/TIME]", show_default=False),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="seed of everything random")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the checkpoint in --out")] = False,
@@ -86,7 +87,13 @@ def run(
     from cases.run import RunRequest, execute
 
     request = RunRequest(
-        case=case, mover=mover, assignments=tuple(assignment or ()), config=config, out=out, seed=seed, resume=resume
+        case=case,
+        mover=mover,
+        assignments=tuple(assignment or ()),
+        config=config,
+        out=out,
+        seed=seed,
+        resume=resume,
     )
     status = execute(request)
     if status != "done":

@@ -59,5 +59,10 @@ def _small_solve() -> tuple[float, float]:
     exact = sin(pi * x) * sin(pi * y)
     u, v = Function(space), TestFunction(space)
     form = (inner(grad(u), grad(v)) + inner(div(grad(exact)), v)) * dx
-    solve(form == 0, u, bcs=DirichletBC(space, 0, "on_boundary"), solver_parameters={"pc_factor_mat_solver_type": "mumps"})
+    solve(
+        form == 0,
+        u,
+        bcs=DirichletBC(space, 0, "on_boundary"),
+        solver_parameters={"pc_factor_mat_solver_type": "mumps"},
+    )
     return errornorm(exact, u), time.perf_counter() - began

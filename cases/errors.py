@@ -74,7 +74,7 @@ def on_rank_zero(comm, action: Callable[[], T]) -> T:
     result, error = comm.bcast((result, error), root=0)
     if error is not None:
         raise InputError(error)
-    return result  # type: ignore[return-value]
+    return result
 
 
 def abort_all_ranks_on_crash(comm) -> None:

@@ -31,9 +31,7 @@ STYLE: dict[Any, Any] = {
 RESOLUTION = 180  # dots per inch of the PNG
 # Stone greys: neither end of the diverging map, nor its white middle.
 LAND = LinearSegmentedColormap.from_list("land", ["#8d877d", "#b9b3a8", "#dcd8d0"])
-RISE = LinearSegmentedColormap.from_list(
-    "rise", ["#eaf4f4", "#a9d6d5", "#4fa3b5", "#2a6597", "#3a2f6b", "#2a0f3a"]
-)
+RISE = LinearSegmentedColormap.from_list("rise", ["#eaf4f4", "#a9d6d5", "#4fa3b5", "#2a6597", "#3a2f6b", "#2a0f3a"])
 
 
 def elevation_unit(largest: float) -> tuple[float, str]:
@@ -330,9 +328,7 @@ def _mark(axes: Axes, raster: Raster, gauges: xarray.Dataset | None, *, named: b
     if gauges is None:
         return
     middle = (raster.extent[0] + raster.extent[1]) / 2
-    for name, x, y in zip(
-        gauges["gauge"].values, gauges["gauge_x"].values, gauges["gauge_y"].values, strict=True
-    ):
+    for name, x, y in zip(gauges["gauge"].values, gauges["gauge_x"].values, gauges["gauge_y"].values, strict=True):
         size = 5.5 if named else 2.6
         axes.plot(x, y, "o", color="white", markersize=size, markeredgecolor="#111111", markeredgewidth=0.9)
         if named:

@@ -66,11 +66,12 @@ class MapWriter:
             lines = ((line, entry.match(line)) for line in collection.read_text().splitlines(keepends=True))
             collection.write_text("".join(line for line, at in lines if not at or float(at[1]) <= after))
 
-    def _gather(self, share: np.ndarray) -> np.ndarray | None:
+    def _gather(self, share: np.ndarray) -> np.ndarray:
+        """Return the shares of all ranks, one after another, on rank 0, and nothing on the others."""
         parts = self.comm.gather(np.ascontiguousarray(share))
-        return None if parts is None else np.concatenate(parts)
+        return np.concatenate(parts) if parts else share[:0]
 
-    def _corner_values(self, nodal: np.ndarray) -> np.ndarray | None:
+    def _corner_values(self, nodal: np.ndarray) -> np.ndarray:
         """Gather nodal values; a P0 value stands in each of its cell's corners."""
         per_cell = self.bed.function_space().finat_element.space_dimension()
         return self._gather(nodal if per_cell == 3 else np.repeat(nodal, 3))
@@ -82,7 +83,9 @@ class MapWriter:
         wet = depth > self.dry_depth
         self._depth.dat.data_wo[:] = depth
         self._elevation.dat.data_wo[:] = depth + bed
-        self._velocity.dat.data_wo[:] = np.where(wet, 1.0 / np.maximum(depth, self.dry_depth), 0.0)[:, None] * data[:, 1:]
+        self._velocity.dat.data_wo[:] = (
+            np.where(wet, 1.0 / np.maximum(depth, self.dry_depth), 0.0)[:, None] * data[:, 1:]
+        )
         self._vtk.write(self._elevation, self._depth, self._velocity, self.bed, time=t)
         elevation, depths = self._corner_values(depth + bed), self._corner_values(depth)
         if self.comm.rank == 0:

@@ -43,9 +43,7 @@ class MonaiOptions(CaseOptions):
         5.0, gt=0, description="simulated time between checkpoints [s]"
     )
     scheme: Literal[tuple(TABLEAUX)] = Field("ssp-rk2-3", description="Runge-Kutta scheme")  # type: ignore[valid-type]
-    courant: float = Field(
-        0.2, gt=0, le=1, description="Courant number of one stage, of the smallest altitude"
-    )
+    courant: float = Field(0.2, gt=0, le=1, description="Courant number of one stage, of the smallest altitude")
     dry_depth: Annotated[float, Unit("m")] = Field(
         1e-4, gt=0, le=0.01, description="depth below which a film counts as dry [m]"
     )
@@ -73,9 +71,7 @@ class Monai(Case):
         """See :meth:`cases.case.Case.build`."""
         data = load_monai()
         bed = bathymetry(mesh, Grid(data.x, data.y, data.bathymetry), degree=options.order)
-        wave = PrescribedElevation(
-            data.wave_time, data.wave_elevation, after_end="open", open_elevation=STILL_WATER
-        )
+        wave = PrescribedElevation(data.wave_time, data.wave_elevation, after_end="open", open_elevation=STILL_WATER)
         problem = ShallowWater(
             bathymetry=bed,
             boundaries={OFFSHORE: wave},

@@ -114,7 +114,5 @@ def _read(file: Path) -> tuple[dict[str, NDArray[np.float64]], tuple[str, ...]]:
             raise ValueError(f"got {name}{array.dims} in {file}; expected dimensions {dimensions}; {REMEDY}")
         unusable = int(np.count_nonzero(~np.isfinite(array.values)))
         if unusable:
-            raise ValueError(
-                f"got {unusable} values of {name} in {file} that are not finite; expected none; {REMEDY}"
-            )
+            raise ValueError(f"got {unusable} values of {name} in {file} that are not finite; expected none; {REMEDY}")
     return {name: array.values.astype(np.float64) for name, array in arrays.items()}, names

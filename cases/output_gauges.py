@@ -25,7 +25,11 @@ def gauge_dataset(gauges: Gauges, times: np.ndarray, values: np.ndarray, case: C
     elevation = {"standard_name": "sea_surface_height_above_geopotential_datum", "units": "m"}
     dataset = xarray.Dataset(
         {
-            "elevation": (("time", "gauge"), values[:, :, 0], {**elevation, "long_name": "surface elevation"}),
+            "elevation": (
+                ("time", "gauge"),
+                values[:, :, 0],
+                {**elevation, "long_name": "surface elevation"},
+            ),
             "discharge_x": (("time", "gauge"), values[:, :, 1], {"long_name": "hu", "units": "m2 s-1"}),
             "discharge_y": (("time", "gauge"), values[:, :, 2], {"long_name": "hv", "units": "m2 s-1"}),
         },
@@ -35,11 +39,20 @@ def gauge_dataset(gauges: Gauges, times: np.ndarray, values: np.ndarray, case: C
             "gauge_x": ("gauge", gauges.points[:, 0], {"units": "m", "axis": "X"}),
             "gauge_y": ("gauge", gauges.points[:, 1], {"units": "m", "axis": "Y"}),
         },
-        attrs={"Conventions": "CF-1.11", "featureType": "timeSeries", "title": case.title, "source": "driftmesh"},
+        attrs={
+            "Conventions": "CF-1.11",
+            "featureType": "timeSeries",
+            "title": case.title,
+            "source": "driftmesh",
+        },
     )
     if gauges.reference_time is not None:
         dataset = dataset.assign_coords(
-            reference_time=("reference_time", gauges.reference_time, {"units": "s", "long_name": "time of measurement"})
+            reference_time=(
+                "reference_time",
+                gauges.reference_time,
+                {"units": "s", "long_name": "time of measurement"},
+            )
         )
         dataset["reference_elevation"] = (
             ("reference_time", "gauge"),

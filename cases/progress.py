@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,7 +17,7 @@ def is_a_terminal(console: Console) -> bool:
     if "OMPI_COMM_WORLD_SIZE" not in os.environ:
         return True
     try:
-        launcher_output = os.readlink(f"/proc/{os.getppid()}/fd/1")
+        launcher_output = str(Path(f"/proc/{os.getppid()}/fd/1").readlink())
     except OSError:
         return False
     return launcher_output.startswith(("/dev/pts/", "/dev/tty"))

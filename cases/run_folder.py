@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import math
-import os
 import subprocess
 import sys
 from datetime import datetime
@@ -15,7 +14,18 @@ from typing import Any
 
 import tomli_w
 
-LIBRARIES = ("driftmesh", "firedrake", "petsc", "numpy", "scipy", "h5py", "mpi4py", "torch", "torch-geometric", "gmsh")
+LIBRARIES = (
+    "driftmesh",
+    "firedrake",
+    "petsc",
+    "numpy",
+    "scipy",
+    "h5py",
+    "mpi4py",
+    "torch",
+    "torch-geometric",
+    "gmsh",
+)
 
 
 def default_folder(case: str) -> Path:
@@ -87,7 +97,7 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a text so that a reader, or a crash, never sees half of it."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def versions() -> dict[str, str]:

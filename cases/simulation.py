@@ -208,7 +208,7 @@ class Simulation:
         gauges = {}
         for g, name in enumerate(setup.gauges.names):
             computed = values[:, g, 0]
-            if setup.gauges.reference_time is None:
+            if setup.gauges.reference_time is None or setup.gauges.reference_elevation is None:
                 gauges[name] = {"peak": float(computed.max()), "peak_time": float(times[computed.argmax()])}
             else:
                 reference = setup.gauges.reference_elevation[:, g]

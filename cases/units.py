@@ -27,9 +27,7 @@ class Unit:
 
     name: str
 
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Convert texts before the number itself, with its bounds, is validated."""
         return core_schema.no_info_before_validator_function(self.convert, handler(source))
 

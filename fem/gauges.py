@@ -44,7 +44,9 @@ class GaugeStencil:
         corner = x[cells[:, 0]]
         edges = np.stack([x[cells[:, 1]] - corner, x[cells[:, 2]] - corner], axis=-1)
         inverse = np.linalg.inv(edges) if len(cells) else edges
-        gauge, cell, weights = [], [], []
+        gauge: list[int] = []
+        cell: list[int] = []
+        weights: list[np.ndarray] = []
         for g, point in enumerate(self.points):
             local = np.einsum("kij,kj->ki", inverse, point - corner)
             barycentric = np.column_stack([1.0 - local.sum(axis=1), local])

@@ -52,9 +52,7 @@ def desingularised_velocity(depth: Expr, discharge: Expr, dry_depth: Expr | floa
     return (2 * depth / (depth * depth + wet * wet)) * discharge
 
 
-def hydrostatic_depths(
-    depth_left: Expr, bed_left: Expr, depth_right: Expr, bed_right: Expr
-) -> tuple[Expr, Expr]:
+def hydrostatic_depths(depth_left: Expr, bed_left: Expr, depth_right: Expr, bed_right: Expr) -> tuple[Expr, Expr]:
     r"""Reconstruct both depths over the higher of the two beds.
 
     .. math:: h^*_\pm = \max(0,\; h_\pm + b_\pm - \max(b_-, b_+))

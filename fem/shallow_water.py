@@ -15,8 +15,8 @@ from firedrake import (
     as_vector,
     div,
     dot,
-    ds,
     dS,
+    ds,
     dx,
     grad,
     inner,
@@ -186,11 +186,14 @@ class ShallowWater(Problem):
             return as_vector([0.0, lift * normal[0], lift * normal[1]])
 
         facets = dS(domain=self.mesh, degree=self._facet_degree)
-        return -(
-            inner(flux, v("-") - v("+"))
-            + inner(along(lift_m, n("-")), v("-"))
-            + inner(along(lift_p, -n("-")), v("+"))
-        ) * facets
+        return (
+            -(
+                inner(flux, v("-") - v("+"))
+                + inner(along(lift_m, n("-")), v("-"))
+                + inner(along(lift_p, -n("-")), v("+"))
+            )
+            * facets
+        )
 
     def _by_condition(self):
         """Group the markers by condition, so that equal ones share a kernel."""

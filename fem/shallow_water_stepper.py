@@ -23,7 +23,8 @@ class ShallowWaterStepper(TimeStepper):
     One step is friction for dt/2, the stages of the scheme, friction for dt/2 (Strang splitting). Friction is
     integrated exactly, so the splitting is of second order and unconditionally stable, and two halves that meet
     between steps are one: between steps the discharge stands before its second half, the depth is not concerned.
-    Each stage is a forward Euler step of :meth:`fem.shallow_water.ShallowWater.residual` followed by slope and positivity limiting.
+    Each stage is a forward Euler step of :meth:`fem.shallow_water.ShallowWater.residual`, followed by slope and
+    positivity limiting (:mod:`fem.shallow_water_kernels`).
 
     The time step is bounded by :math:`\beta\,\Delta t \le C \min_K w_K / \max_K (|u| + c)_K` with the smallest
     altitude :math:`w_K`, over all ranks. A step in which a cell would give more water than it has is taken back
@@ -101,9 +102,13 @@ class ShallowWaterStepper(TimeStepper):
         def argument(function, access):
             return function.dat(access, function.cell_node_map())
 
-        advance = [argument(state, op2.RW), argument(self._start, op2.READ), argument(self._residual.result, op2.READ)]
+        advance = [
+            argument(state, op2.RW),
+            argument(self._start, op2.READ),
+            argument(self._residual.result, op2.READ),
+        ]
         limit = [argument(state, op2.RW), argument(coordinates, op2.READ)]
-        self._bounds: list[tuple[np.ndarray, float]] = []
+        self._bounds: list[tuple[Function, float]] = []
         if degree > 0:
             vertices = VectorFunctionSpace(mesh, "CG", 1, dim=3)
             lower, upper = Function(vertices), Function(vertices)

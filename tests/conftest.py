@@ -158,8 +158,7 @@ def same_gauges() -> Callable[..., None]:
 
     def compare(one: Path, other: Path, tolerance: float = 0.0) -> None:
         first, second = (
-            xarray.load_dataset(out / "gauges.nc", engine="h5netcdf", decode_times=False)
-            for out in (one, other)
+            xarray.load_dataset(out / "gauges.nc", engine="h5netcdf", decode_times=False) for out in (one, other)
         )
         np.testing.assert_array_equal(first["time"].values, second["time"].values)
         for name in ("elevation", "discharge_x", "discharge_y"):

@@ -44,9 +44,7 @@ def test_learned_leaves_firedrake_out() -> None:
 
 def test_help_does_not_wait_for_the_libraries() -> None:
     code = "import cases.cli, sys; print(*[n for n in ('firedrake', 'torch', 'xarray', 'pint') if n in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == []
 
 

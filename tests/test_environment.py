@@ -20,17 +20,13 @@ INSTALL = (ROOT / "install.sh").read_text()
 def _conda() -> tuple[dict[str, str], dict[str, str]]:
     """Return conda's and pip's exact versions by package, as environment.yml has them."""
     dependencies = yaml.safe_load(CONDA_FILE.read_text())["dependencies"]
-    conda = [
-        re.fullmatch(r"(\S+) ==([^=\s]+)(=\S+)?", entry) for entry in dependencies if isinstance(entry, str)
-    ]
+    conda = [re.fullmatch(r"(\S+) ==([^=\s]+)(=\S+)?", entry) for entry in dependencies if isinstance(entry, str)]
     (pip,) = (entry["pip"] for entry in dependencies if isinstance(entry, dict))
     return {m[1]: m[2] for m in conda if m}, dict(entry.split("==") for entry in pip)
 
 
 def test_pins_are_exact_and_not_repeated() -> None:
-    lines = [
-        line for line in (ROOT / "pins.txt").read_text().splitlines() if line and not line.startswith("#")
-    ]
+    lines = [line for line in (ROOT / "pins.txt").read_text().splitlines() if line and not line.startswith("#")]
     assert len(lines) == len(PINS) > 30, "a line of pins.txt is no name==version, or stands there twice"
 
 
@@ -93,13 +89,9 @@ def test_no_path_of_one_machine() -> None:
 
 
 def test_make_lists_its_targets() -> None:
-    done = subprocess.run(
-        ["make", "-C", ROOT, "help"], capture_output=True, text=True, timeout=30, check=True
-    )
+    done = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True, timeout=30, check=True)
     assert {"env", "run", "test", "lint"} <= set(re.findall(r"make ([a-z]+)  ", done.stdout))
-    assert (
-        subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, check=True).stdout == done.stdout
-    )
+    assert subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, check=True).stdout == done.stdout
 
 
 def test_the_recipe_is_valid_shell() -> None:
@@ -117,9 +109,7 @@ class Recipe:
 
     def run(self, two: str = "true") -> subprocess.CompletedProcess[str]:
         """Run it; each step notes that it ran, and `two` decides how the second ends."""
-        steps = (
-            f'do_one() {{ echo one >> ran; }}\ndo_two() {{ echo two >> ran; echo "cause of it"; {two}; }}\n'
-        )
+        steps = f'do_one() {{ echo one >> ran; }}\ndo_two() {{ echo two >> ran; echo "cause of it"; {two}; }}\n'
         steps += 'step one "first" "1 s" one\nstep two "second" "1 s" two\n'
         (self.folder / "install.sh").write_text(self.machinery + "\n" + steps)
         environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "VENV": "environment"}

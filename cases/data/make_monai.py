@@ -62,9 +62,7 @@ def read_source(source: Path) -> xarray.Dataset:
     # The table runs through y first; the comparison below holds it to that.
     grid = points.reshape(x.size, y.size, 3)
     if not (np.array_equal(grid[:, 0, 0], x) and np.array_equal(grid[0, :, 1], y)):
-        raise ValueError(
-            "got a bathymetry that is not x-major; expected y to vary first; sort its rows by x, y"
-        )
+        raise ValueError("got a bathymetry that is not x-major; expected y to vary first; sort its rows by x, y")
     # From cm to m; the rounding removes the last-digit noise of the division, not data.
     laboratory = np.round(gauges[:, 1:] / 100, LABORATORY_DECIMALS)
     return xarray.Dataset(

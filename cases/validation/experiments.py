@@ -154,8 +154,8 @@ def manufactured(cells: int, *, degree: int = 1, scheme: str = "ssp-rk2-3", t_en
 
     def fields(t):
         h = 1.0 + 0.1 * cos(pi * x) * cos(2 * pi * y) * cos(2 * t) - (bed + 1.0)
-        velocity = 0.5 * cos(3 * t) * as_vector(
-            [sin(pi * x) ** 2 * sin(2 * pi * y), -(sin(pi * y) ** 2) * sin(2 * pi * x)]
+        velocity = (
+            0.5 * cos(3 * t) * as_vector([sin(pi * x) ** 2 * sin(2 * pi * y), -(sin(pi * y) ** 2) * sin(2 * pi * x)])
         )
         return h, velocity
 

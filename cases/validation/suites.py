@@ -15,6 +15,7 @@ from firedrake import RectangleMesh
 from cases.errors import InputError
 from cases.run_folder import commit, prepare_folder, versions, write_atomically, write_json
 from cases.validation.experiments import (
+    Outcome,
     basin,
     dam_break,
     distorted_square,
@@ -54,7 +55,7 @@ def still_water() -> Iterator[Row]:
 
 
 def _study(
-    suite: str, name: str, cells: tuple[int, ...], experiment: Callable[[int], object], rate: float, unit: str
+    suite: str, name: str, cells: tuple[int, ...], experiment: Callable[[int], Outcome], rate: float, unit: str
 ) -> Iterator[Row]:
     watch = Stopwatch()
     found = [experiment(n) for n in cells]
@@ -116,7 +117,15 @@ def monai() -> Iterator[Row]:
     seconds = watch.lap()
     metrics = summary["metrics"]
     for name, gauge in metrics["gauges"].items():
-        yield Row("Monai", f"{name}: rms to the laboratory [cm]", 0.40, 100 * gauge["rmse"], None, seconds, at_most=True)
+        yield Row(
+            "Monai",
+            f"{name}: rms to the laboratory [cm]",
+            0.40,
+            100 * gauge["rmse"],
+            None,
+            seconds,
+            at_most=True,
+        )
         yield Row("Monai", f"{name}: peak [cm]", 100 * gauge["reference_peak"], 100 * gauge["peak"],
                   10 * gauge["reference_peak"], 0.0)  # fmt: skip
         seconds = 0.0
@@ -128,7 +137,15 @@ def symmetry() -> Iterator[Row]:
     """A lake at rest on the mesh family of the cases, where nothing is distorted."""
     watch = Stopwatch()
     found = lake_at_rest(RectangleMesh(24, 24, 1.0, 1.0, diagonal="crossed"), open_boundary=False)
-    yield Row("lake at rest", "crossed mesh, walls: greatest speed [m/s]", 1e-12, found.speed, None, watch.lap(), at_most=True)
+    yield Row(
+        "lake at rest",
+        "crossed mesh, walls: greatest speed [m/s]",
+        1e-12,
+        found.speed,
+        None,
+        watch.lap(),
+        at_most=True,
+    )
 
 
 SUITES: dict[str, tuple[Callable[[], Iterator[Row]], ...]] = {

@@ -127,9 +127,7 @@ def stoker(
     return depth, velocity
 
 
-def ritter(
-    x: ArrayLike, t: ArrayLike, *, depth: float, dam_position: float, gravity: float
-) -> tuple[NDArray, NDArray]:
+def ritter(x: ArrayLike, t: ArrayLike, *, depth: float, dam_position: float, gravity: float) -> tuple[NDArray, NDArray]:
     r"""Evaluate the dam break over a dry bed: one rarefaction down to a dry front.
 
     With ``s = (x - x_0) / t`` and ``c = sqrt(g h_0)``,
@@ -191,9 +189,7 @@ def _offset_and_time(x: ArrayLike, t: ArrayLike, dam_position: float) -> tuple[N
     return offset, t
 
 
-def _rarefaction(
-    offset: NDArray, t: NDArray, depth: float, gravity: float
-) -> tuple[NDArray, NDArray, NDArray]:
+def _rarefaction(offset: NDArray, t: NDArray, depth: float, gravity: float) -> tuple[NDArray, NDArray, NDArray]:
     """Return depth and velocity of the rarefaction into still water, and where the water is still."""
     celerity = np.sqrt(gravity * depth)
     still = offset <= -celerity * t

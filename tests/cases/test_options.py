@@ -151,9 +151,7 @@ def test_refused_options(options: dict[str, object], message: str) -> None:
         scheme=st.sampled_from(["euler", "ssp-rk2", "ssp-rk3"]),
     )
 )
-def test_config_file_keeps_every_digit(
-    tmp_path_factory: pytest.TempPathFactory, options: MonaiOptions
-) -> None:
+def test_config_file_keeps_every_digit(tmp_path_factory: pytest.TempPathFactory, options: MonaiOptions) -> None:
     folder = tmp_path_factory.getbasetemp()
     write_config(folder, "monai", "none", 7, options.model_dump())
     config = read_config(folder / "config.toml")

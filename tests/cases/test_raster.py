@@ -22,9 +22,7 @@ def test_linear_field_is_exact_and_the_square_is_covered(cells: np.ndarray) -> N
     raster = rasterise(SQUARE, cells, pixels=64)
     x, y = _centres(raster)
     assert raster.shape == (32, 64)
-    np.testing.assert_allclose(
-        raster.sample(3 * SQUARE[:, 0] - 2 * SQUARE[:, 1] + 1), 3 * x - 2 * y + 1, atol=1e-12
-    )
+    np.testing.assert_allclose(raster.sample(3 * SQUARE[:, 0] - 2 * SQUARE[:, 1] + 1), 3 * x - 2 * y + 1, atol=1e-12)
 
 
 def test_discontinuous_field_keeps_its_jump() -> None:

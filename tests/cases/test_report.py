@@ -66,9 +66,7 @@ def out(tmp_path: Path) -> Path:
             depth=surface - bed,
             **moved,
         )
-    np.savez(
-        tmp_path / "maps" / "maximum.npz", elevation=np.maximum(0.05, bed), depth=np.maximum(0.05 - bed, 0)
-    )
+    np.savez(tmp_path / "maps" / "maximum.npz", elevation=np.maximum(0.05, bed), depth=np.maximum(0.05 - bed, 0))
     time, reference_time = np.linspace(0, 2.5, 26), np.linspace(0, 9, 46)
     xarray.Dataset(
         {
@@ -122,9 +120,7 @@ def test_page_is_self_contained(out: Path) -> None:
 def test_every_number_of_the_run_is_on_the_page(out: Path) -> None:
     page = _page(out, [])
     shown = {element.get("value") for element in page.iter("data")}
-    numbers = [
-        RUN[key] for key in ("cells", "dofs", "steps", "moves", "ranks", "seed", "wall_s", "peak_rss_mb")
-    ]
+    numbers = [RUN[key] for key in ("cells", "dofs", "steps", "moves", "ranks", "seed", "wall_s", "peak_rss_mb")]
     numbers += [RUN[key] for key in ("solver_s", "mover_s", "transfer_s", "io_s")]
     numbers += [value for value in RUN["metrics"].values() if not isinstance(value, dict)]
     numbers += [v for gauge in RUN["metrics"]["gauges"].values() for v in gauge.values() if v is not None]
@@ -213,9 +209,7 @@ def test_unusable_run_is_refused_in_one_line(tmp_path: Path, content: str | None
 
 
 def test_figures_draw_what_is_there(out: Path) -> None:
-    names = [
-        file.name for file, _ in write_figures(out, dry_depth=1e-4, rmse={"east": 0.00372, "west": None})
-    ]
+    names = [file.name for file, _ in write_figures(out, dry_depth=1e-4, rmse={"east": 0.00372, "west": None})]
     assert names == ["gauges.png", "snapshots.png", "maximum.png"]
     (out / "gauges.nc").unlink()
     (out / "maps" / "maximum.npz").unlink()

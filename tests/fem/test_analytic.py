@@ -280,9 +280,7 @@ def test_thacker_agrees_with_swashes(choice, solution, time):
 def test_thacker_errors():
     with pytest.raises(ValueError, match=re.escape("got basin_radius=0.0; expected basin_radius > 0")):
         PlanarOscillation(basin_radius=0.0)
-    with pytest.raises(
-        ValueError, match=re.escape("got radius_parameter=-0.8; expected radius_parameter > 0")
-    ):
+    with pytest.raises(ValueError, match=re.escape("got radius_parameter=-0.8; expected radius_parameter > 0")):
         AxisymmetricOscillation(radius_parameter=-0.8)
 
 

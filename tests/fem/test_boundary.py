@@ -30,7 +30,7 @@ def surface(state):
 
 def test_open_boundary_lets_a_wave_out():
     amplitude = 1e-3
-    problem, state, stepper = channel({1: Open(), 2: Open()}, lambda x: amplitude * exp(-((x - 10) ** 2)))
+    _, state, stepper = channel({1: Open(), 2: Open()}, lambda x: amplitude * exp(-((x - 10) ** 2)))
     mass = stepper.mass()
     advance(stepper, 1.5 * LENGTH / SPEED)
     assert np.abs(surface(state)).max() < 0.01 * amplitude

@@ -154,7 +154,7 @@ def test_steady_flow_down_a_plane_is_mannings():
 @pytest.mark.parametrize("scheme", TABLEAUX)
 def test_every_scheme_keeps_still_water_and_mass(scheme):
     mesh = _square()
-    x, y = SpatialCoordinate(mesh)
+    x, _ = SpatialCoordinate(mesh)
     bed = bathymetry(mesh, -0.5 + 0.7 * x)
     problem = ShallowWater(bathymetry=bed)
     state = Function(problem.space())
