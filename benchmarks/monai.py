@@ -1,6 +1,6 @@
 """Compare driftmesh with ANUGA on the Monai Valley tsunami: time at equal error, on one thread.
 
-    python benchmarks/monai.py            # `make benchmark` sets up driftmesh first; half an hour
+    python benchmarks/monai.py            # `make benchmark` sets up driftmesh first; 20 to 30 minutes
 
 Both codes run one after another as commands of their own, each size several times in turn; the fastest
 counts. The error of a run is the rms difference, over 0 to 22.5 s at the gauges ch5, ch7, ch9, to a finer
@@ -119,6 +119,9 @@ def main() -> None:
     for code, chosen in sizes.items():  # files and compiled code come from caches in all that is timed
         code.run(chosen[0], fresh(work / "runs" / "warm-up"), SHORT)
     runs = measure([(code, size) for code in sizes for size in sizes[code]], arguments.repeats, work, t_end)
+
+    if Driftmesh().sources != driftmesh.sources:
+        raise SystemExit("driftmesh's sources changed during the runs: these are not of one code; run it again")
 
     # matplotlib only now: a command's peak memory is never less than that of the process that starts it
     from monai_report import draw, section

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from benchmark_document import table
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from monai_analysis import CLOCKS, CODES, GAUGE_NAMES
 from monai_codes import GAUGE_INTERVAL
 
@@ -165,8 +165,9 @@ def draw(content: dict[str, Any], path: Path) -> None:
             for run, time in zip(runs, loop, strict=True):
                 axes.annotate(f"{run['cells']:,}", (time, run["error_mean_cm"]), **shift, **side, size=7)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(LogFormatter())
-            axis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.6)))
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("time [s], one thread")
         axes.set_ylabel("mean rms error at ch5, ch7, ch9 [cm]")
         axes.set_title("Monai Valley: error to the code's own fine run; labels are cells", size=9, loc="left")

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# PETSc reads this script's arguments too, and would tell at the end that it knew none of them.
-os.environ["PETSC_OPTIONS"] = "-options_left no " + os.environ.get("PETSC_OPTIONS", "")
+# PETSc reads this script's arguments too: it must not tell that it knew none, nor catch signals.
+os.environ["PETSC_OPTIONS"] = "-options_left no -no_signal_handler " + os.environ.get("PETSC_OPTIONS", "")
 
 from benchmark_document import DOCUMENT, machine, replace_section, table, warn_if_busy
 
@@ -39,7 +39,7 @@ PARTS = {
     "limit": "limit, shore, allowed time step",
     "friction": "friction",
 }
-REST, OUTFLOW, FINISH = "the rest", "outflow through the boundary", "other loops"
+REST, OUTFLOW, OTHER = "the rest", "outflow through the boundary", "other loops"
 
 
 def part_of(loop: PreparedLoop, stepper: ShallowWaterStepper) -> str:
@@ -47,7 +47,7 @@ def part_of(loop: PreparedLoop, stepper: ShallowWaterStepper) -> str:
     if stepper._outflow is not None and any(loop is own for own in stepper._outflow._loops):
         return OUTFLOW
     name = loop._loop.global_kernel.local_kernel.name
-    return next((part for ending, part in PARTS.items() if name.endswith(ending)), FINISH)
+    return next((part for ending, part in PARTS.items() if name.endswith(ending)), OTHER)
 
 
 @contextmanager
@@ -150,7 +150,7 @@ def main() -> None:
 
 def section(found, cells, arguments, stages, step, dt, parts, outputs) -> str:
     """Return the Markdown of the profile."""
-    order = [*PARTS.values(), OUTFLOW, FINISH, REST]
+    order = [*PARTS.values(), OUTFLOW, OTHER, REST]
     rows = [
         [
             name,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-# A wave has arrived when the elevation first reaches this share of its peak.
-ARRIVAL_SHARE = 0.1
+# A wave has arrived when the elevation first reaches this share of its peak: half of it stands clear of the
+# offset and the noise of measured records.
+ARRIVAL_SHARE = 0.5
 
 
 def takacs_split(computed: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
@@ -36,7 +37,7 @@ def takacs_split(computed: np.ndarray, reference: np.ndarray) -> tuple[float, fl
 
 
 def arrival_time(times: np.ndarray, elevation: np.ndarray) -> float:
-    """Return when the elevation first reaches a tenth of its peak [s]."""
+    """Return when the elevation first reaches half of its peak [s]."""
     return float(times[np.argmax(elevation >= ARRIVAL_SHARE * elevation.max())])
 
 
