@@ -52,6 +52,7 @@ class Simulation:
         self.t, self.steps, self.retries = 0.0, 0, 0
         self.wall = {"solver": 0.0, "io": 0.0}
         self.elapsed_before = 0.0
+        self._began = time.perf_counter()
         problem = setup.problem
         self.stepper = ShallowWaterStepper(problem, self.state, tableau=setup.tableau, courant=setup.courant)
         self.initial_mass = self.stepper.mass()
@@ -199,6 +200,7 @@ class Simulation:
             write_report(self.out, title=self.case.title, description=self.case.description, gallery=gallery)
         summary["io_s"] += time.perf_counter() - began
         summary["wall_s"] += time.perf_counter() - began
+        summary["peak_rss_mb"] = self._peak_memory()
         if self.comm.rank == 0:
             write_json(self.out / "run.json", summary)
         self._say(summary, console)
@@ -231,7 +233,7 @@ class Simulation:
             "mover_s": 0.0,
             "transfer_s": 0.0,
             "io_s": self.wall["io"],
-            "peak_rss_mb": self.comm.allreduce(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, op=MPI.SUM),
+            "peak_rss_mb": self._peak_memory(),
             "metrics": {
                 "t_end": self.t,
                 "mass_drift_rel": self.mass_drift(),
@@ -242,6 +244,10 @@ class Simulation:
                 "gauges": gauges,
             },
         }
+
+    def _peak_memory(self) -> float:
+        """Return the sum over ranks of the most memory each has held [MiB]; collective."""
+        return self.comm.allreduce(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, op=MPI.SUM)
 
     def _say(self, summary: dict, console: Console) -> None:
         metrics = summary["metrics"]

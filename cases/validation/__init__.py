@@ -1,5 +1,57 @@
 """Published benchmarks and guarantees, measured: ``driftmesh validate``."""
 
-from cases.validation.suites import SUITES, run_suites
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from cases.errors import InputError
+from cases.run_folder import commit, prepare_folder, versions, write_atomically, write_json
+from cases.validation.row import Row, markdown_table
+from cases.validation.suites import SUITES
 
 __all__ = ["SUITES", "run_suites"]
+
+
+def run_suites(name: str | None, out: Path, table: Path | None, echo: Callable[[str], None]) -> bool:
+    """Run one suite or all; write validation.json and validation.md; return whether every row passes.
+
+    Parameters
+    ----------
+    name
+        Name in :data:`SUITES`, or None for all.
+    out
+        Folder to write into.
+    table
+        Markdown file to write besides, or None.
+    echo
+        Called with a line for each row.
+
+    Raises
+    ------
+    InputError
+        For an unknown suite or a folder that cannot be written.
+    """
+    if name is not None and name not in SUITES:
+        close = difflib.get_close_matches(name, SUITES, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "leave it out to run all"
+        raise InputError(f"suite: got {name!r}, expected one of {', '.join(SUITES)}; {hint}")
+    try:
+        prepare_folder(out)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    rows: list[Row] = []
+    for suite in [name] if name else list(SUITES):
+        for row in SUITES[suite]():
+            rows.append(row)
+            mark = "pass" if row.passed else "FAIL"
+            echo(f"{mark}  {row.suite}: {row.quantity}: {row.measured:.4g} (expected {row.expectation})")
+    found = versions()
+    head = f"Measured on {date.today()} with Firedrake {found.get('firedrake', '?')}, commit {commit() or '?'}."
+    text = f"# Validation\n\nMade by `driftmesh validate`. {head}\n\n{markdown_table(rows)}"
+    write_json(out / "validation.json", {"versions": found, "rows": [row.as_dict() for row in rows]})
+    for path in filter(None, (out / "validation.md", table)):
+        write_atomically(path, text)
+    return all(row.passed for row in rows)

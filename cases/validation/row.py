@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -14,48 +15,46 @@ class Row:
     ----------
     suite, quantity
         What was measured, with its unit.
+    relation
+        How the measured value has to stand to the published one: ``at most``, ``at least``, or ``within`` the
+        tolerance.
     published
         Value in the literature, or the bound that is guaranteed.
     measured
         What this run gave.
     tolerance
-        Largest |measured - published| that passes; None for a bound, see ``at_most`` and ``at_least``.
-    at_most, at_least
-        Whether ``published`` bounds the value from above or from below.
+        Largest absolute difference of the two that passes; 0 for a bound.
     seconds
-        Wall time.
+        Wall time it took; 0 where an earlier row of the same run has it.
     """
 
     suite: str
     quantity: str
+    relation: Literal["at most", "at least", "within"]
     published: float
     measured: float
-    tolerance: float | None
-    seconds: float
-    at_most: bool = False
-    at_least: bool = False
+    tolerance: float = 0.0
+    seconds: float = 0.0
 
     @property
     def passed(self) -> bool:
         """Whether the measured value is as good as published; a NaN is not."""
-        if self.at_most:
+        if self.relation == "at most":
             return self.measured <= self.published
-        if self.at_least:
+        if self.relation == "at least":
             return self.measured >= self.published
-        return self.tolerance is not None and abs(self.measured - self.published) <= self.tolerance
+        return abs(self.measured - self.published) <= self.tolerance
 
     @property
     def expectation(self) -> str:
         """The published value as a text."""
-        if self.at_most or self.at_least:
-            return f"{'≤' if self.at_most else '≥'} {self.published:.4g}"
-        return f"{self.published:.4g} ± {self.tolerance:.2g}"
+        if self.relation == "within":
+            return f"{self.published:.4g} ± {self.tolerance:.2g}"
+        return f"{'≤' if self.relation == 'at most' else '≥'} {self.published:.4g}"
 
     def as_dict(self) -> dict:
         """Return the row as validation.json holds it."""
-        content = asdict(self)
-        content["pass"] = self.passed
-        return content
+        return {**asdict(self), "pass": self.passed}
 
 
 def markdown_table(rows: Iterable[Row]) -> str:
@@ -63,7 +62,6 @@ def markdown_table(rows: Iterable[Row]) -> str:
     lines = ["| suite | quantity | expected | measured | pass | seconds |", "|---|---|---|---|---|---|"]
     for row in rows:
         mark = "yes" if row.passed else "**no**"
-        lines.append(
-            f"| {row.suite} | {row.quantity} | {row.expectation} | {row.measured:.4g} | {mark} | {row.seconds:.1f} |"
-        )
+        seconds = f"{row.seconds:.1f}" if row.seconds else ""
+        lines.append(f"| {row.suite} | {row.quantity} | {row.expectation} | {row.measured:.4g} | {mark} | {seconds} |")
     return "\n".join(lines) + "\n"
