@@ -51,8 +51,8 @@ static inline double speed(double const *u) {
 # A cell that its water cannot cover with a level surface is at the shore. It takes that level surface: the depths
 # are max(0, level - b_i), a function of the cell's mean depth alone with bounded slope, and dry nodes get the level
 # as their bed. Still water then has h + b constant in every cell, and round-off is not amplified by nodes that
-# switch between wet and dry. Between COVERED and FREE times the water that just covers the cell, its P1 surface
-# fades in; the mean is the same on both sides.
+# switch between wet and dry. From the water that just covers the cell to FREE times as much, its own P1 surface fades
+# in; the mean is the same on both sides.
 _SHORE = """
 #define FREE 1.5
 /* level of the surface when 3 mean = sum of max(0, level - b_i) */
