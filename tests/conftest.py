@@ -99,17 +99,16 @@ def driftmesh_process(tmp_path: Path) -> Callable[..., Outcome]:
 
 
 @pytest.fixture(scope="session")
-def mpiexec(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Outcome]:
+def mpiexec() -> Callable[..., Outcome]:
     """Start a command on several ranks: ``mpiexec(2, ["driftmesh", "run", "monai"]) -> Outcome``."""
     launcher = shutil.which("mpiexec")
     assert launcher, "got no mpiexec in PATH, expected the MPI of the environment; run `make env`"
-    folder = tmp_path_factory.mktemp("mpiexec")
 
     def call(ranks: int, arguments: list[str | Path], seconds: float = PROCESS_SECONDS) -> Outcome:
         program, *rest = arguments
         found = BIN / str(program)
         command = [launcher, "--oversubscribe", "--bind-to", "none", "-n", str(ranks)]
-        return start([*command, found if found.is_file() else program, *rest], folder, seconds)
+        return start([*command, found if found.is_file() else program, *rest], Path.cwd(), seconds)
 
     return call
 

@@ -136,6 +136,7 @@ def test_bad_input_of_the_installed_command(name: str, driftmesh_process, files,
         ("run monai --seed -1", "Invalid value for '--seed': .* 0; see `driftmesh run --help`"),
         ("options monay", r"case: got 'monay', expected one of monai; did you mean 'monai'\?"),
     ],
+    ids=lambda value: value if len(value) < 30 else "",
 )
 def test_usage_error(arguments: str, message: str, driftmesh, files, tmp_path: Path) -> None:
     outcome = driftmesh(*arguments.split())
@@ -186,6 +187,7 @@ def _with_nan(file: Path) -> None:
             "got 1 values of bathymetry in .*monai.nc that are not finite; expected none; restore .*",
         ),
     ],
+    ids=["absent", "broken", "nan"],
 )
 def test_data_that_cannot_be_used(spoil, message: str, driftmesh, files, monkeypatch, tmp_path: Path) -> None:
     file = tmp_path / "monai.nc"
@@ -284,6 +286,7 @@ def _without_state(checkpoint: Path) -> None:
             "got .*, expected a complete checkpoint .*; it cannot be read .*; start a new run .*",
         ),
     ],
+    ids=lambda value: value.__name__.strip("_") if callable(value) else "",
 )
 def test_resume_from_an_unusable_checkpoint(spoil, message: str, driftmesh, files, small_run_copy: Path) -> None:
     spoil(small_run_copy / "checkpoint.h5")

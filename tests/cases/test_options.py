@@ -67,7 +67,7 @@ def test_the_unit_only_scales(value: float) -> None:
     ],
 )
 def test_text_that_is_no_length(text: str) -> None:
-    with pytest.raises(ValueError, match="^got .*, expected a number in m$"):
+    with pytest.raises(ValueError, match=r"^got .*, expected a number in m$"):
         LENGTH.convert(text)
 
 
@@ -109,7 +109,7 @@ def test_assigned_number_keeps_type_and_every_digit(value: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "resolution", "=0.1", " = 0.1", "resolution 0.1"])
 def test_what_is_no_assignment(text: str) -> None:
-    with pytest.raises(ValueError, match="--set: got .*, expected key=value; for example --set "):
+    with pytest.raises(ValueError, match=r"--set: got .*, expected key=value; for example --set "):
         parse_assignment(text)
 
 

