@@ -123,7 +123,7 @@ def main() -> None:
     from cases.errors import one_line_errors
 
     with one_line_errors(EXIT_BAD_INPUT):
-        code = app(args=arguments or ["--help"], standalone_mode=False)
+        code = app(args=arguments or ["--help"], prog_name="driftmesh", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -13,6 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray
+from hypothesis import settings
+
+# The same examples every time: a test that fails here fails everywhere.
+settings.register_profile("driftmesh", derandomize=True, deadline=None)
+settings.load_profile("driftmesh")
 
 # PETSc reads pytest's arguments too and would say at the end which of them it has no use for.
 os.environ["PETSC_OPTIONS"] = "-options_left no " + os.environ.get("PETSC_OPTIONS", "")

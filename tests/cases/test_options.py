@@ -16,7 +16,7 @@ from cases.run_folder import write_config
 from cases.units import Unit
 
 LENGTH, TIME = Unit("m"), Unit("s")
-numbers = st.floats(1e-6, 1e6)
+numbers = st.floats(1e-6, 1e6, allow_subnormal=False)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_assignment(text: str, key: str, value: object) -> None:
     assert type(parse_assignment(text)[1]) is type(value)
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**62), 2**62))
+@given(st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False) | st.integers(-(2**62), 2**62))
 def test_assigned_number_keeps_type_and_every_digit(value: float) -> None:
     assert parse_assignment(f"key={value!r}") == ("key", value)
     assert type(parse_assignment(f"key={value!r}")[1]) is type(value)
@@ -143,11 +143,11 @@ def test_refused_options(options: dict[str, object], message: str) -> None:
 @given(
     st.builds(
         MonaiOptions,
-        resolution=st.floats(0.005, 0.6, exclude_min=True),
+        resolution=st.floats(0.005, 0.6, exclude_min=True, allow_subnormal=False),
         order=st.sampled_from([0, 1]),
-        friction=st.floats(0, 0.2),
-        t_end=st.floats(1e-3, 600),
-        courant=st.floats(1e-3, 1),
+        friction=st.floats(0, 0.2, allow_subnormal=False),
+        t_end=st.floats(1e-3, 600, allow_subnormal=False),
+        courant=st.floats(1e-3, 1, allow_subnormal=False),
         scheme=st.sampled_from(["euler", "ssp-rk2", "ssp-rk3"]),
     )
 )
