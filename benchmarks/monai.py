@@ -94,7 +94,7 @@ def main() -> None:
     )
     add("--driftmesh", default="0.28,0.2,0.14,0.1,0.07,0.05", help="driftmesh's resolutions, m [%(default)s]")
     add("--reference-anuga", default="220x136", metavar="SIZE|NPZ", help="ANUGA's fine run [%(default)s]")
-    add("--reference-driftmesh", default="0.035", metavar="SIZE|FOLDER", help="driftmesh's [%(default)s]")
+    add("--reference-driftmesh", default="0.025", metavar="SIZE|FOLDER", help="driftmesh's [%(default)s]")
     add("--repeats", type=int, default=3, help="timings of each size; the fastest counts [%(default)s]")
     add("--t-end", type=float, default=22.5, help="simulated time, s [%(default)s]")
     add("--work", type=Path, default=runs, help="folder for runs and results [%(default)s]")
