@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-from firedrake import Function
 from mpi4py import MPI
 from rich.console import Console
 
@@ -23,6 +22,7 @@ from cases.progress import RunProgress
 from cases.run_folder import commit, versions, write_json
 from fem.gauge_metrics import compare_gauge
 from fem.gauges import GaugeRecorder, GaugeStencil
+from fem.maximum import MaximumElevation
 from fem.shallow_water_stepper import ShallowWaterStepper
 from fem.timestep import StepStatus
 
@@ -56,14 +56,13 @@ class Simulation:
         problem = setup.problem
         self.stepper = ShallowWaterStepper(problem, self.state, tableau=setup.tableau, courant=setup.courant)
         self.initial_mass = self.stepper.mass()
-        self.maximum = Function(problem.bathymetry.function_space(), name="maximum_elevation")
+        self.maximum = MaximumElevation(problem, self.state)
         stencil = GaugeStencil(problem.mesh, setup.gauges.points)
         self.recorder = GaugeRecorder(stencil, self.state, problem.bathymetry, setup.gauge_interval)
         self.resumed = checkpoint is not None
         if checkpoint is not None:
             self._restore(checkpoint)
         else:
-            self._update_maximum(first=True)
             self.recorder.record(0.0)
         self.maps = MapWriter(
             out, problem.bathymetry, self.state, problem.dry_depth, after=self.t if self.resumed else None
@@ -104,7 +103,7 @@ class Simulation:
             self.steps += 1
             self.retries += result.retries
             self.recorder.record(self.t)
-            self._update_maximum()
+            self.maximum.update()
             if self.t >= next_map or self.t >= setup.t_end:
                 self._write_maps()
                 next_map += setup.output_interval
@@ -120,15 +119,6 @@ class Simulation:
 
     def _request_stop(self, number, frame) -> None:
         self._stop_requested = True
-
-    def _update_maximum(self, first: bool = False) -> None:
-        highest = self.maximum.dat.data_wo if first else self.maximum.dat.data
-        depth = self.state.dat.data_ro[:, 0]
-        bed = self.setup.problem.bathymetry.dat.data_ro
-        if first:
-            highest[:] = bed
-        # A dry node's maximum is its bed; a film does not count.
-        np.maximum(highest, np.where(depth > self.setup.problem.dry_depth, depth + bed, bed), out=highest)
 
     def mass_drift(self) -> float:
         """Return |mass(t) - mass(0) - inflow| / mass(0)."""
@@ -153,7 +143,7 @@ class Simulation:
             "time_scale": self.stepper.time_scale,
             "owed_friction": self.stepper.owed_friction,
         }
-        fields = {"maximum_elevation": self.maximum}
+        fields = {"maximum_elevation": self.maximum.elevation}
         save_checkpoint(self.out, Checkpoint(self.state, fields, scalars, self.recorder.snapshot()))
         self.wall["io"] += time.perf_counter() - began
         return True
@@ -161,7 +151,7 @@ class Simulation:
     def _restore(self, checkpoint: Checkpoint) -> None:
         saved = checkpoint.scalars
         self.state.dat.data_wo[:] = checkpoint.state.dat.data_ro
-        self.maximum.dat.data_wo[:] = checkpoint.fields["maximum_elevation"].dat.data_ro
+        self.maximum.elevation.dat.data_wo[:] = checkpoint.fields["maximum_elevation"].dat.data_ro
         self.t, self.steps, self.retries = saved["t"], int(saved["steps"]), int(saved["retries"])
         self.initial_mass, self.stepper.inflow = saved["initial_mass"], saved["inflow"]
         self.wall = {"solver": saved["solver_s"], "io": saved["io_s"]}
@@ -184,7 +174,7 @@ class Simulation:
 
         began = time.perf_counter()
         times, values = self.recorder.gather()
-        self.maps.write_maximum(self.maximum)
+        self.maps.write_maximum(self.maximum.elevation)
         summary = self._summary(status, options, mover, seed, times, values)
 
         def write() -> None:

@@ -63,18 +63,17 @@ class GaugeStencil:
             raise ValueError(f"gauges: got {lost}, expected points inside the mesh; check coordinates and unit")
         self._weights = np.reshape(weights, (-1, 3)) / count[self._gauge][:, None]
 
-    def nodes(self, function: Function) -> tuple[np.ndarray, np.ndarray]:
-        """Return node numbers and weights, each of shape (contributions, nodes per cell), for a P0 or P1 field."""
+    def evaluate(self, function: Function) -> np.ndarray:
+        """Return this rank's share of the values, shape (gauges, components); the sum over ranks is the value.
+
+        The function is a discontinuous P0 or P1 one, whose nodes belong to the rank of their cell.
+        """
         nodes = function.cell_node_map().values[self._cell]
         weights = self._weights if nodes.shape[1] == 3 else self._weights.sum(axis=1, keepdims=True)
-        return nodes, weights
-
-    def evaluate(self, function: Function) -> np.ndarray:
-        """Return this rank's share of the values, shape (gauges, components); the sum over ranks is the value."""
-        nodes, weights = self.nodes(function)
-        data = function.dat.data_ro_with_halos.reshape(function.dat.data_ro_with_halos.shape[0], -1)
-        share = np.zeros((len(self.points), data.shape[1]))
-        np.add.at(share, self._gauge, np.einsum("cn,cnk->ck", weights, data[nodes]))
+        data = function.dat.data_ro
+        values = data[nodes].reshape(*nodes.shape, function.function_space().value_size)
+        share = np.zeros((len(self.points), values.shape[2]))
+        np.add.at(share, self._gauge, np.einsum("cn,cnk->ck", weights, values))
         return share
 
 
@@ -107,18 +106,12 @@ class GaugeRecorder:
         self.refresh()
 
     def refresh(self) -> None:
-        """Look up nodes and the bed again; to be called after the mesh has moved."""
-        self._nodes, self._weights = self.stencil.nodes(self.state)
-        bed_nodes, _ = self.stencil.nodes(self.bed)
-        beds = np.einsum("cn,cn->c", self._weights, self.bed.dat.data_ro_with_halos[bed_nodes])
-        self._bed = np.bincount(self.stencil._gauge, weights=beds, minlength=len(self.stencil.points))
+        """Look the bed up again; to be called after the mesh has moved and the stencil has been located anew."""
+        self._bed = self.stencil.evaluate(self.bed)[:, 0]
 
     def _share(self) -> np.ndarray:
-        share = np.zeros((len(self.stencil.points), 3))
-        if len(self._nodes):
-            values = np.einsum("cn,cnk->ck", self._weights, self.state.dat.data_ro[self._nodes])
-            np.add.at(share, self.stencil._gauge, values)
-            share[:, 0] += self._bed
+        share = self.stencil.evaluate(self.state)
+        share[:, 0] += self._bed
         return share
 
     def record(self, t: float) -> None:

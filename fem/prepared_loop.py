@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from firedrake import Cofunction
+from firedrake import Cofunction, Function
 from firedrake.assemble import get_assembler
 from pyop2 import op2
 from pyop2.global_kernel import compile_global_kernel
@@ -45,6 +45,11 @@ class PreparedLoop:
         self._function(*self._arguments)
         for copy, total in self._sums:
             total += copy
+
+
+def argument(function: Function | Cofunction, access):
+    """Return a function's values in the nodes of a cell as argument of a loop over cells."""
+    return function.dat(access, function.cell_node_map())
 
 
 def prepare_loop(kernel: op2.Kernel, iteration_set: op2.Set, arguments: Sequence) -> PreparedLoop:

@@ -197,13 +197,24 @@ static void friction(double *u, double const *manning, double const *stage) {
 """
 
 
+# A dry node's maximum is its bed; a film does not count.
+_RAISE = """
+static void raise(double *highest, double const *u, double const *bed) {
+  for (int i = 0; i < NODES; i++) {
+    double level = u[3*i] > DRY ? u[3*i] + bed[i] : bed[i];
+    if (level > highest[i]) highest[i] = level;
+  }
+}
+"""
+
+
 def kernel(name: str, *, degree: int, gravity: float, dry_depth: float) -> op2.Kernel:
-    """Compile-ready kernel ``advance``, ``limit`` or ``friction`` for polynomial degree 0 or 1.
+    """Return the kernel ``advance``, ``limit``, ``friction`` or ``raise`` for polynomial degree 0 or 1.
 
     Parameters
     ----------
     name
-        Which of the three.
+        Which of the four; ``raise`` keeps the highest surface so far.
     degree
         Polynomial degree of the state.
     gravity
@@ -217,7 +228,7 @@ def kernel(name: str, *, degree: int, gravity: float, dry_depth: float) -> op2.K
         ("advance", 1): _SHORE + _ADVANCE_P1,
         ("limit", 0): _LIMIT_P0,
         ("limit", 1): _SHORE + _LIMIT_P1,
-        ("friction", 0): "#define NODES 1\n" + _FRICTION,
-        ("friction", 1): "#define NODES 3\n" + _FRICTION,
+        **dict.fromkeys((("friction", 0), ("friction", 1)), _FRICTION),
+        **dict.fromkeys((("raise", 0), ("raise", 1)), _RAISE),
     }
-    return op2.Kernel(common + bodies[name, degree], name)
+    return op2.Kernel(common + f"#define NODES {1 if degree == 0 else 3}\n" + bodies[name, degree], name)

@@ -7,7 +7,7 @@ from firedrake import Function, TestFunction, VectorFunctionSpace, assemble, dx
 from mpi4py import MPI
 from pyop2 import op2
 
-from fem.prepared_loop import PreparedAssembler, prepare_loop
+from fem.prepared_loop import PreparedAssembler, argument, prepare_loop
 from fem.shallow_water import ShallowWater
 from fem.shallow_water_kernels import NO_BOUND, kernel
 from fem.timestep import TABLEAUX, StepResult, StepStatus, TimeStepper
@@ -98,9 +98,6 @@ class ShallowWaterStepper(TimeStepper):
         def over_cells(name, *arguments):
             code = kernel(name, degree=degree, gravity=problem.gravity, dry_depth=problem.dry_depth)
             return prepare_loop(code, mesh.cell_set, arguments)
-
-        def argument(function, access):
-            return function.dat(access, function.cell_node_map())
 
         advance = [
             argument(state, op2.RW),

@@ -1,5 +1,7 @@
 """The shallow-water solver: still water, conservation, positivity, order, published solutions."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from firedrake import Function, RectangleMesh, SpatialCoordinate, UnitSquareMesh, as_vector
@@ -17,7 +19,8 @@ from cases.validation.experiments import (
 )
 from fem.analytic.thacker import AxisymmetricOscillation, PlanarOscillation
 from fem.bathymetry import bathymetry
-from fem.boundary import Wall
+from fem.boundary import Open, Wall
+from fem.maximum import MaximumElevation
 from fem.shallow_water import ShallowWater
 from fem.shallow_water_stepper import ShallowWaterStepper
 from fem.timestep import TABLEAUX, StepStatus
@@ -248,3 +251,37 @@ def test_bad_states_and_schemes_are_named():
         ShallowWaterStepper(problem, state)
     with pytest.raises(ValueError, match="order: got polynomial degree 2"):
         bathymetry(_square(), 0.0, degree=2)
+
+
+def test_the_time_loop_allocates_nothing_of_the_size_of_a_field():
+    mesh = RectangleMesh(40, 40, 1.0, 1.0, diagonal="crossed")
+    x, y = SpatialCoordinate(mesh)
+    problem = ShallowWater(bathymetry=bathymetry(mesh, 0.1 * x - 0.05), manning=0.02, boundaries={2: Open()})
+    state = Function(problem.space()).interpolate(as_vector([0.3 + 0.1 * x * y, 0, 0]))
+    stepper, highest = ShallowWaterStepper(problem, state), MaximumElevation(problem, state)
+
+    def steps():
+        for _ in range(5):
+            stepper.step(0.0, 1.0)
+            highest.update()
+
+    steps()
+    tracemalloc.start()
+    steps()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    field = problem.bathymetry.dat.data_ro.nbytes
+    print(f"peak {peak} bytes, a scalar field {field} bytes")
+    assert peak < 0.1 * field
+
+
+def test_maximum_is_the_highest_surface_and_the_bed_where_it_stayed_dry():
+    problem = ShallowWater(bathymetry=bathymetry(_square(), SpatialCoordinate(_square())[0]))
+    state, bed = Function(problem.space()), problem.bathymetry.dat.data_ro
+    highest = MaximumElevation(problem, state)
+    for depth in (0.0, 0.3, 0.1, 0.5 * problem.dry_depth):
+        state.dat.data[: len(bed) // 2, 0] = depth
+        highest.update()
+    found = highest.elevation.dat.data_ro
+    assert found[: len(bed) // 2] == pytest.approx(bed[: len(bed) // 2] + 0.3, abs=1e-15)
+    assert (found[len(bed) // 2 :] == bed[len(bed) // 2 :]).all()
