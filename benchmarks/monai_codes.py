@@ -17,7 +17,7 @@ from monai_analysis import Record, read_anuga, read_driftmesh
 ANUGA_VERSION = "4.1.0"
 GAUGE_INTERVAL = 0.05  # s, of both codes
 THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-SOLVER_SOURCES = ("fem/*.py", "meshing/*.py", "cases/monai.py", "cases/monai_data.py", "cases/data/monai.nc")
+SOLVER_SOURCES = ("fem/*.py", "cases/monai.py", "cases/monai_data.py", "cases/data/monai.nc")
 
 
 @dataclass(frozen=True)

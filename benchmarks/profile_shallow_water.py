@@ -139,7 +139,7 @@ def main() -> None:
         dt = (simulation.t - before) / arguments.steps
         outputs = [  # name, seconds of one, simulated seconds between two
             ("gauge record", fastest(lambda: simulation.recorder.record(simulation.t), 200), dt),
-            ("maximum elevation", fastest(simulation._update_maximum, 200), dt),
+            ("maximum elevation", fastest(simulation.maximum.update, 200), dt),
             ("map (ParaView and arrays)", fastest(simulation._write_maps, 5), options.output_interval),
             ("checkpoint", fastest(simulation.save, 5), options.checkpoint_interval),
         ]
