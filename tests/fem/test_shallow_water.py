@@ -4,7 +4,19 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from firedrake import Function, RectangleMesh, SpatialCoordinate, UnitSquareMesh, as_vector
+from firedrake import (
+    Function,
+    RectangleMesh,
+    SpatialCoordinate,
+    TestFunction,
+    UnitSquareMesh,
+    VectorFunctionSpace,
+    as_vector,
+    assemble,
+    div,
+    dx,
+    inner,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -285,3 +297,20 @@ def test_maximum_is_the_highest_surface_and_the_bed_where_it_stayed_dry():
     found = highest.elevation.dat.data_ro
     assert found[: len(bed) // 2] == pytest.approx(bed[: len(bed) // 2] + 0.3, abs=1e-15)
     assert (found[len(bed) // 2 :] == bed[len(bed) // 2 :]).all()
+
+
+@pytest.mark.parametrize("degree", [0, 1])
+def test_mesh_velocity_only_dilates_a_constant_state(degree):
+    """With U constant, the terms of a mesh velocity w sum to (div w) U, by which a cell that grows keeps U constant."""
+    mesh = distorted_square(6)
+    x, y = SpatialCoordinate(mesh)
+    bump = x * (1 - x) * y * (1 - y)
+    velocity = Function(VectorFunctionSpace(mesh, "CG", 1)).interpolate(as_vector([bump * (1 + y), -2 * bump * x]))
+    problem = ShallowWater(bathymetry=bathymetry(mesh, 0.0, degree=degree))
+    state = Function(problem.space()).interpolate(as_vector([0.7, 0.2, -0.3]))
+    test = TestFunction(problem.space())
+    moving = assemble(problem.residual(state, test, mesh_velocity=velocity)).dat.data_ro
+    fixed = assemble(problem.residual(state, test)).dat.data_ro
+    dilation = assemble(div(velocity) * inner(state, test) * dx).dat.data_ro
+    assert np.abs(dilation).max() > 1e-4
+    assert moving - fixed == pytest.approx(dilation, abs=1e-14)
