@@ -226,5 +226,11 @@ def _largest_difference(corners: np.ndarray) -> np.ndarray:
 
 
 def _shorten(vectors: np.ndarray, longest: np.ndarray) -> np.ndarray:
+    """Return the vectors, those that are too long with their direction and the longest length allowed."""
     length = vector_lengths(vectors)
-    return vectors * np.divide(longest, length, out=np.ones_like(length), where=length > longest)[:, None]
+    long = length > longest
+    shortened = vectors.copy()
+    # Direction first: the quotient of the two lengths may be subnormal, which code compiled with -ffast-math, as
+    # PyOP2's is, makes the processor flush to zero.
+    shortened[long] = vectors[long] / length[long, None] * longest[long, None]
+    return shortened
