@@ -14,7 +14,7 @@ STATE=$VENV/.driftmesh
 JOBS=${JOBS:-$(nproc)}
 PY=$VENV/bin/python
 
-SYSTEM_PACKAGES="gcc g++ make libopenmpi-dev openmpi-bin libhdf5-mpi-dev libmumps-ptscotch-dev libmetis-dev
+SYSTEM_PACKAGES="gcc g++ make python3-venv python3-dev libopenmpi-dev openmpi-bin libhdf5-mpi-dev libmumps-ptscotch-dev libmetis-dev
   libptscotch-dev libscalapack-openmpi-dev libsuitesparse-dev libsuperlu-dist-dev libopenblas-dev libfftw3-dev
   libhwloc-dev gfortran bison flex ninja-build cmake pkg-config patchelf git
   libglu1-mesa libgl1 libxcursor1 libxft2 libxinerama1 libxrender1 libfontconfig1"
