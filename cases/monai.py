@@ -43,7 +43,9 @@ class MonaiOptions(CaseOptions):
         5.0, gt=0, description="simulated time between checkpoints [s]"
     )
     scheme: Literal[tuple(TABLEAUX)] = Field("ssp-rk2-3", description="Runge-Kutta scheme")  # type: ignore[valid-type]
-    courant: float = Field(0.2, gt=0, le=1, description="Courant number of one stage, of the smallest altitude")
+    courant: float = Field(
+        0.2, gt=0, le=1, description="Courant number of a stage, over the smallest altitude; stable up to 0.2"
+    )
     dry_depth: Annotated[float, Unit("m")] = Field(
         1e-4, gt=0, le=0.01, description="depth below which a film counts as dry [m]"
     )

@@ -21,7 +21,7 @@ def channel(boundaries, elevation=None, cells=80):
     state = Function(problem.space())
     x, _ = SpatialCoordinate(mesh)
     state.interpolate(as_vector([DEPTH + (elevation(x) if elevation else 0), 0, 0]))
-    return problem, state, ShallowWaterStepper(problem, state, tableau="ssp-rk2-3", courant=0.2)
+    return problem, state, ShallowWaterStepper(problem, state)
 
 
 def surface(state):
