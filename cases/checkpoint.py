@@ -45,7 +45,7 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> None:
     """Write the checkpoint of a run folder, replacing the one before only when it is complete; collective.
 
     Firedrake keeps partition and numbering in the file. On the same number of ranks they come back as they were,
-    so that sums are taken in the same order and the run goes on bit for bit.
+    so that sums are taken in the same order and the run goes on to round-off (P0: bit for bit).
     """
     mesh, comm = checkpoint.mesh, checkpoint.mesh.comm
     temporary = out / (FILE_NAME + ".tmp")

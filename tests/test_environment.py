@@ -140,6 +140,14 @@ def test_a_step_that_is_done_is_not_done_again(tmp_path: Path) -> None:
     assert (recipe.run(two="true; true").returncode, recipe.ran()) == (0, ["one", "two"])
 
 
+def test_a_step_that_failed_is_done_again_even_by_its_old_recipe(tmp_path: Path) -> None:
+    recipe = Recipe(tmp_path)
+    assert recipe.run().returncode == 0
+    assert recipe.run(two="false").returncode == 1  # may have left half of it
+    recipe.ran()
+    assert (recipe.run().returncode, recipe.ran()) == (0, ["two"])
+
+
 def test_a_failed_step_says_why_and_the_next_run_resumes_there(tmp_path: Path) -> None:
     recipe = Recipe(tmp_path)
     failed = recipe.run(two="test -e remedy")
