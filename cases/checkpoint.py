@@ -11,7 +11,7 @@ from firedrake import CheckpointFile, Function
 
 FILE_NAME = "checkpoint.h5"
 _GROUP = "driftmesh"
-_FORMAT = 1  # to be raised when what a checkpoint holds changes
+_FORMAT = 2  # to be raised when what a checkpoint holds changes
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> None:
     """Write the checkpoint of a run folder, replacing the one before only when it is complete; collective.
 
     Firedrake keeps partition and numbering in the file. On the same number of ranks they come back as they were,
-    so that sums are taken in the same order and the run goes on to round-off (P0: bit for bit).
+    so that sums are taken in the same order and the run goes on bit for bit.
     """
     mesh, comm = checkpoint.mesh, checkpoint.mesh.comm
     temporary = out / (FILE_NAME + ".tmp")

@@ -143,7 +143,7 @@ class Simulation:
             "time_scale": self.stepper.time_scale,
             "owed_friction": self.stepper.owed_friction,
         }
-        fields = {"maximum_elevation": self.maximum.elevation}
+        fields = {"maximum_elevation": self.maximum.elevation, "shore_bed": self.stepper.shore_bed}
         save_checkpoint(self.out, Checkpoint(self.state, fields, scalars, self.recorder.snapshot()))
         self.wall["io"] += time.perf_counter() - began
         return True
@@ -157,6 +157,7 @@ class Simulation:
         self.wall = {"solver": saved["solver_s"], "io": saved["io_s"]}
         self.elapsed_before = saved["loop_s"]
         self.stepper.state_changed()
+        self.stepper.shore_bed.dat.data_wo[:] = checkpoint.fields["shore_bed"].dat.data_ro
         self.stepper.time_scale, self.stepper.owed_friction = saved["time_scale"], saved["owed_friction"]
         self.recorder.restore(self.t, checkpoint.arrays)
 

@@ -27,8 +27,8 @@ class ShallowWaterStepper(TimeStepper):
     positivity limiting (:mod:`fem.shallow_water_kernels`).
 
     The time step is bounded by :math:`\beta\,\Delta t \le C \min_K w_K / \max_K (|u| + c)_K` with the smallest
-    altitude :math:`w_K`, over all ranks. A step in which a cell would give more water than it has is taken back
-    and halved, so that nothing is ever clipped.
+    altitude :math:`w_K`, over all ranks. A step in which a cell would give more water than it has, or a value would
+    not be finite, is taken back and halved, so that nothing is ever clipped.
 
     Parameters
     ----------
@@ -53,7 +53,9 @@ class ShallowWaterStepper(TimeStepper):
         Volume that has come in through the boundary so far [m^3], from the fluxes actually used.
     owed_friction
         Half of the last step [s], for which friction is still to be integrated. Part of the state to restart from,
-        with :attr:`time_scale`.
+        with :attr:`time_scale` and :attr:`shore_bed`.
+    shore_bed
+        The bed the fluxes see [m]: lowered in the dry nodes of cells at the shore, see the kernels.
     """
 
     def __init__(self, problem: ShallowWater, state: Function, *, tableau: str = "ssp-rk2-3", courant: float = 0.2):
@@ -70,10 +72,9 @@ class ShallowWaterStepper(TimeStepper):
         space, bed = state.function_space(), problem.bathymetry
         self._start = Function(space)  # what the stages start from: the state after the first half of friction
         self._saved = state.dat.data_ro_with_halos.copy()  # what a step that fails goes back to
-        # The bed the fluxes see: lowered in the dry nodes of cells at the shore, see the kernels.
-        self._shore = bed.copy(deepcopy=True) if problem.degree > 0 else bed
-        self._residual = PreparedAssembler(problem.residual(state, TestFunction(space), bed=self._shore))
-        outflow = problem.boundary_outflow(state, bed=self._shore)
+        self.shore_bed = bed.copy(deepcopy=True) if problem.degree > 0 else bed
+        self._residual = PreparedAssembler(problem.residual(state, TestFunction(space), bed=self.shore_bed))
+        outflow = problem.boundary_outflow(state, bed=self.shore_bed)
         self._outflow = None if outflow is None else PreparedAssembler(outflow)
         self._make_loops()
         self._measure_nodes()
@@ -113,7 +114,7 @@ class ShallowWaterStepper(TimeStepper):
             advance += [argument(coordinates, op2.READ), argument(bed, op2.READ), self._stage(op2.READ)]
             advance += [argument(lower, op2.MIN), argument(upper, op2.MAX), self._least(op2.MIN)]
             limit += [argument(bed, op2.READ), argument(lower, op2.READ), argument(upper, op2.READ)]
-            limit += [argument(self._shore, op2.WRITE), self._allowed(op2.MIN)]
+            limit += [argument(self.shore_bed, op2.WRITE), self._allowed(op2.MIN)]
         else:
             advance += [argument(coordinates, op2.READ), self._stage(op2.READ), self._least(op2.MIN)]
             limit += [self._allowed(op2.MIN)]
@@ -198,7 +199,7 @@ class ShallowWaterStepper(TimeStepper):
             self._friction()
 
     def _run_stages(self, t: float, dt: float) -> bool:
-        """Take all stages; return False as soon as a cell gave more water than it had."""
+        """Take all stages; return False if a cell gave more water than it had, or a value is not finite."""
         scheme, before = self.tableau, self.inflow
         np.copyto(self._start_memory, self._state_memory)
         for keep, scale, abscissa in zip(scheme.keep, scheme.scale, scheme.abscissae, strict=True):
@@ -216,4 +217,8 @@ class ShallowWaterStepper(TimeStepper):
                 return False
             self._allowed._data[0] = np.inf
             self._limit()
-        return True
+        return self._is_finite()
+
+    def _is_finite(self) -> bool:
+        """Tell whether all values of all ranks are finite; the kernels, compiled for finite numbers, cannot."""
+        return self.comm.allreduce(bool(np.isfinite(self.state.dat.data_ro.sum())), op=MPI.LAND)

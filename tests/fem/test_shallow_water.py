@@ -330,3 +330,14 @@ def test_default_courant_number_is_stable_without_the_limiter(courant, stable):
     grown = np.abs(state.dat.data_ro[:, 0] - 0.1).max() / np.abs(noise).max()
     print(f"noise times {grown:.2g}")
     assert (grown < 1) == stable
+
+
+@pytest.mark.parametrize("component", [0, 1, 2])
+@pytest.mark.parametrize("degree", [0, 1])
+def test_a_value_that_is_not_finite_fails_the_step(degree, component):
+    problem = ShallowWater(bathymetry=bathymetry(_square(), -1.0, degree=degree))
+    state = Function(problem.space()).interpolate(as_vector([1.0, 0.1, 0]))
+    stepper = ShallowWaterStepper(problem, state)
+    assert stepper.step(0.0, 1.0).status is StepStatus.DONE
+    state.dat.data[5, component] = np.nan
+    assert stepper.step(0.0, 1.0).status is StepStatus.FAILED
