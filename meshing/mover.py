@@ -14,6 +14,7 @@ from firedrake import Function
 from firedrake.exceptions import ConvergenceError
 from mpi4py import MPI
 
+from meshing.boundary import boundary_of
 from meshing.limiter import displacement_values
 from meshing.patches import MeshPatches
 from meshing.travel import TravelLimits, follow_displacement
@@ -77,15 +78,20 @@ class Mover(ABC):
     """Move the vertices of a mesh; the topology stays.
 
     A mover computes a displacement; ``move`` applies it. As ``move`` is final, no mover, learned ones included, can
-    invert an element: a displacement that would is followed in limited steps instead (``meshing.travel``).
+    invert an element: a displacement that would is followed in limited steps instead (``meshing.travel``). Nor can
+    one change the shape of the domain, unless it is there for that: boundary vertices are brought back onto the
+    boundary (``meshing.boundary``), its corners stay.
 
     Attributes
     ----------
     limits
         Limits of those steps; a mover may set others.
+    slides
+        Whether boundary vertices slide along the boundary; False for a mover that moves the boundary on purpose.
     """
 
     limits: TravelLimits = TravelLimits()
+    slides: bool = True
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -110,8 +116,8 @@ class Mover(ABC):
         Returns
         -------
         Displacement
-            The best displacement found, converged or not. On boundaries it should be tangential. It need not be free
-            of tangling, nor finite.
+            The best displacement found, converged or not. On boundaries it should be tangential; what is not is
+            projected. It need not be free of tangling, nor finite.
         """
 
     @final
@@ -129,8 +135,9 @@ class Mover(ABC):
         -------
         MoveResult
             Coordinates of a mesh without inverted elements, and the status. None is inverted on the straight way
-            there either, so that the mesh may also be moved in time. The input mesh is left untouched. A mover that
-            diverges is a status, not an exception.
+            there either, so that the mesh may also be moved in time. If the mover slides, boundary vertices are on
+            their curve or surface to 1e-12 of its size, and corners where they were. The input mesh is left
+            untouched. A mover that diverges is a status, not an exception.
 
         Raises
         ------
@@ -145,7 +152,8 @@ class Mover(ABC):
         failed = patches.smallest(np.isfinite(vectors).all(axis=1).astype(float)) < 1.0
         if failed:
             vectors = np.zeros_like(vectors)
-        travel = follow_displacement(patches, patches.points, vectors, self.limits, patches.boundary())
+        project = boundary_of(mesh).project if self.slides and not failed else np.copy
+        travel = follow_displacement(patches, patches.points, vectors, self.limits, patches.boundary(), project)
         coordinates = Function(mesh.coordinates.function_space(), name="moved_coordinates")
         coordinates.dat.data_wo_with_halos[:] = travel.points
         if failed:
@@ -173,6 +181,9 @@ class Mover(ABC):
 
 class NoMove(Mover):
     """Leave the mesh as it is: the control that belongs into every comparison."""
+
+    # Vertices that are off their curve from the beginning stay there, too.
+    slides = False
 
     def displacement(self, mesh, monitor: Callable[..., Function]) -> Displacement:
         """Return no displacement: zero."""

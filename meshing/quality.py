@@ -1,4 +1,4 @@
-"""Quality of a mesh: shape of its elements, equidistribution of a monitor function, tangled cells."""
+"""Quality of a mesh: shape of its elements, equidistribution of a monitor function, alignment, tangled cells."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from firedrake import Function
 from mpi4py import MPI
 
+from meshing.alignment import alignments, metric_values, positive_definite
 from meshing.patches import MeshPatches
 from meshing.simplex import edge_lengths, simplex_corners, simplex_volumes, vector_lengths
 
@@ -34,6 +35,9 @@ class MeshQuality:
         Standard deviation over mean, and greatest value over mean, of the integrals of m over the cells.
     relative_spread, relative_max_over_mean
         The same of the integrals over the volume of the reference's cells; None without reference.
+    mean_alignment, percentile_99_alignment, max_alignment
+        Mean, 99 % quantile and greatest value of ``meshing.alignment.alignments`` with the metric tensor: 1 if all
+        cells have the shape that it asks for.
     """
 
     cells: int
@@ -46,9 +50,14 @@ class MeshQuality:
     max_over_mean: float
     relative_spread: float | None
     relative_max_over_mean: float | None
+    mean_alignment: float
+    percentile_99_alignment: float
+    max_alignment: float
 
 
-def mesh_quality(mesh, reference=None, monitor: Function | None = None) -> MeshQuality:
+def mesh_quality(
+    mesh, reference=None, monitor: Function | None = None, *, metric: Function | None = None
+) -> MeshQuality:
     """Measure the quality of a mesh.
 
     Parameters
@@ -60,6 +69,9 @@ def mesh_quality(mesh, reference=None, monitor: Function | None = None) -> MeshQ
         before it was moved.
     monitor
         Monitor function m on the mesh, continuous P1; 1 if not given.
+    metric
+        Metric tensor on the mesh, continuous P1, symmetric positive definite; the identity if not given, so that
+        alignment is that with the regular simplex, or with the cells of the reference if there is one.
 
     Returns
     -------
@@ -69,20 +81,29 @@ def mesh_quality(mesh, reference=None, monitor: Function | None = None) -> MeshQ
     Raises
     ------
     ValueError
-        For other meshes, a reference with other or degenerate cells, a monitor function in another space.
+        For other meshes, a reference with other or degenerate cells, a monitor function or a metric tensor in
+        another space, a metric tensor that is not symmetric positive definite.
     """
     patches = MeshPatches(mesh)
     points, cells = patches.points, patches.cells
+    tensors = None if metric is None else metric_values(mesh, metric)
+    # Decided by all ranks together: one that raised alone would leave the others waiting.
+    if tensors is not None and patches.smallest(positive_definite(tensors).astype(float)) < 1.0:
+        raise ValueError(
+            "metric: got a tensor that is not symmetric positive definite, expected one in every vertex; add a small "
+            "multiple of the identity"
+        )
     volumes = simplex_volumes(points, cells)
     integrals = np.abs(volumes) * _cell_means(mesh, monitor, cells)
     orientation = np.abs(np.sign(volumes))
-    relative = tangled = None
+    relative = tangled = before_points = None
     if reference is not None:
         before = MeshPatches(reference)
         same = before.cells.shape == cells.shape and bool((before.cells == cells).all())
         if patches.smallest(np.array([float(same)])) < 1.0:
             raise ValueError("reference: got a mesh of other cells, expected the computational mesh of the same cells")
-        reference_volumes = simplex_volumes(before.points, cells)
+        before_points = before.points
+        reference_volumes = simplex_volumes(before_points, cells)
         if not patches.smallest(np.abs(reference_volumes)) > 0.0:
             raise ValueError("reference: got a cell without volume, expected a mesh that is not degenerate")
         orientation = np.sign(volumes * np.sign(reference_volumes))
@@ -91,6 +112,7 @@ def mesh_quality(mesh, reference=None, monitor: Function | None = None) -> MeshQ
     absolute = _equidistribution(integrals, mesh.comm)
     jacobians = _gathered(orientation * scaled_jacobians(points, cells), mesh.comm)
     ratios = _gathered(aspect_ratios(points, cells), mesh.comm)
+    alignment = _gathered(alignments(points, cells, metric=tensors, reference=before_points), mesh.comm)
     return MeshQuality(
         cells=mesh.comm.allreduce(len(cells)),
         tangled=tangled,
@@ -103,6 +125,9 @@ def mesh_quality(mesh, reference=None, monitor: Function | None = None) -> MeshQ
         max_over_mean=absolute[1],
         relative_spread=relative[0] if relative else None,
         relative_max_over_mean=relative[1] if relative else None,
+        mean_alignment=float(alignment.mean()),
+        percentile_99_alignment=float(np.quantile(alignment, 0.99, method="higher")),
+        max_alignment=float(alignment.max()),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,11 @@ import numpy as np
 from meshing.limiter import clip_differences, clip_lengths, largest_differences
 from meshing.patches import VertexPatches
 from meshing.simplex import path_volume_ratios, simplex_volumes, simplex_widths
+
+# Rounding of widths against their bound.
+_ROUNDING = 1e-9
+# Rounds in which the vertices of more and more elements are stopped in a step, before all are.
+_ROUNDS = 50
 
 
 @dataclass(frozen=True)
@@ -73,17 +79,24 @@ class Travel:
 
 
 def follow_displacement(
-    patches: VertexPatches, points: np.ndarray, displacement: np.ndarray, limits: TravelLimits, held: np.ndarray
+    patches: VertexPatches,
+    points: np.ndarray,
+    displacement: np.ndarray,
+    limits: TravelLimits,
+    held: np.ndarray,
+    project: Callable[[np.ndarray], np.ndarray] = np.copy,
 ) -> Travel:
     r"""Follow a displacement, whole or in limited steps.
 
-    .. math:: x_{k+1} = x_k + L_k(x_0 + \delta - x_k),\qquad
+    .. math:: x_{k+1} = P(x_k + L_k(P(x_0 + \delta) - x_k)),\qquad
               r_K = \min\big(2 f w_K(x_k),\; w_K(x_k) - \epsilon\, w_K(x_0)\big)
 
-    The bound of the limiter suffices for a valid mesh but is not necessary: neighbours may well part by many widths.
-    Hence a displacement on whose straight path no element is inverted is taken as it is. Another is followed in
-    steps of the limiter L with room r, f the fraction and epsilon the narrowest share, while the straight path from
-    x_0 to x_k inverts no element.
+    P brings boundary vertices back onto the boundary. The bound of the limiter suffices for a valid mesh but is not
+    necessary: neighbours may well part by many widths. Hence a displacement on whose straight path no element is
+    inverted is taken as it is. Another is followed in steps of the limiter L with room r, f the fraction and epsilon
+    the narrowest share. In a step, the vertices of an element stay where they are if it would be inverted on the
+    straight path from x_0 to x_{k+1}, or be too narrow at its end: the projection comes after the limiter, and many
+    valid steps need not add up to a valid straight path.
 
     Parameters
     ----------
@@ -97,12 +110,16 @@ def follow_displacement(
         Limits of the steps.
     held
         Vertices that keep the direction of their displacement, shape (N,), bool: those on boundaries.
+    project
+        P, from vertices to vertices, shape (N, d) [m]; ``meshing.boundary.Boundary.project``. None are projected if
+        not given.
 
     Returns
     -------
     Travel
         No element is inverted on the straight path from x_0 to the points, and none is narrower at its end than
-        epsilon of its first width. On arrival the points are x_0 + delta.
+        epsilon of its first width. On arrival the points are P(x_0 + delta). Vertices that have moved are where P has
+        put them.
 
     Raises
     ------
@@ -114,19 +131,32 @@ def follow_displacement(
     if not patches.smallest(np.abs(volumes)) > 0.0:
         raise ValueError("mesh: got a cell without volume, expected cells that are not degenerate; mend the mesh first")
 
-    def least_ratio(moved: np.ndarray) -> float:
+    def least_ratios(moved: np.ndarray) -> np.ndarray:
         way = path_volume_ratios(points, moved - points, cells)
         # Far away, coordinates are rounded by more than their difference from the start tells.
         with np.errstate(over="ignore", invalid="ignore"):
-            end = simplex_volumes(moved, cells) / volumes
-        return patches.smallest(np.minimum(way, end))
+            return np.minimum(way, simplex_volumes(moved, cells) / volumes)
+
+    def is_good(moved: np.ndarray) -> np.ndarray:
+        # The limiter leaves widths at their bound but for rounding.
+        wide = simplex_widths(moved, cells) >= (1.0 - _ROUNDING) * narrowest
+        return ((least_ratios(moved) > 0.0) & wide).astype(float)
+
+    def held_back(moved: np.ndarray, reached: np.ndarray) -> np.ndarray:
+        for _ in range(_ROUNDS):
+            good = is_good(moved)
+            if patches.smallest(good) > 0.0:
+                return moved
+            # Every round stops a vertex of each bad element, for where all have stopped it is as it was.
+            moved = np.where((patches.minimum(good) > 0.0)[:, None], moved, reached)
+        return reached
 
     def arrived_at(moved: np.ndarray, arrived: bool) -> Travel:
         return Travel(moved, arrived, patches.smallest(simplex_volumes(moved, cells) / volumes))
 
-    target = points + displacement
+    target = project(points + displacement)
     # On the way, too, an element keeps the volume that it would have when as narrow as allowed in all directions.
-    valid = least_ratio(target) > limits.narrowest ** points.shape[1]
+    valid = patches.smallest(least_ratios(target)) > limits.narrowest ** points.shape[1]
     if valid and patches.smallest(simplex_widths(target, cells) - narrowest) >= 0.0:
         return arrived_at(target, True)
     reached = points.copy()
@@ -140,7 +170,5 @@ def follow_displacement(
             step = clip_differences(patches, remaining, room, sweeps=limits.sweeps, held=held)
         else:
             step = clip_lengths(patches, remaining, room)
-        if not least_ratio(reached + step) > 0.0:
-            break
-        reached = reached + step
+        reached = held_back(project(reached + step), reached)
     return arrived_at(reached, False)

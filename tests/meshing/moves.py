@@ -11,7 +11,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from firedrake import COMM_WORLD, Function, FunctionSpace, Mesh, UnitCubeMesh, UnitSquareMesh
+from firedrake import (
+    COMM_WORLD,
+    Function,
+    FunctionSpace,
+    Mesh,
+    TensorFunctionSpace,
+    UnitCubeMesh,
+    UnitSquareMesh,
+)
 
 from meshing.limiter import limit_displacement
 from meshing.mover import Displacement, Mover
@@ -61,6 +69,9 @@ def run(folder: Path, seed: int) -> None:
         moved = mover.move(mesh, None)
         monitor = Function(FunctionSpace(moved_mesh := Mesh(moved.coordinates), "CG", 1))
         monitor.dat.data_wo[:] = 1.0 + np.exp(-10 * ((moved_mesh.coordinates.dat.data_ro - 0.5) ** 2).sum(axis=1))
+        metric = Function(TensorFunctionSpace(moved_mesh, "CG", 1))
+        towards = moved_mesh.coordinates.dat.data_ro
+        metric.dat.data_wo[:] = np.eye(dimension) + 5.0 * towards[:, :, None] * towards[:, None, :]
         on_boundary = Function(FunctionSpace(mesh, "CG", 1))
         on_boundary.dat.data_wo_with_halos[:] = MeshPatches(mesh).boundary()
         fields = {
@@ -71,7 +82,7 @@ def run(folder: Path, seed: int) -> None:
             "moved": moved.coordinates,
             "boundary": on_boundary,
         }
-        numbers = asdict(mesh_quality(moved_mesh, mesh, monitor)) | {
+        numbers = asdict(mesh_quality(moved_mesh, mesh, monitor, metric=metric)) | {
             "status": moved.status.value,
             "min_jacobian_ratio": moved.min_jacobian_ratio,
             "ranks": mesh.comm.size,

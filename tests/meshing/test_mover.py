@@ -241,8 +241,27 @@ def test_the_monitor_reaches_the_mover(mesh) -> None:
         def displacement(self, mesh, monitor) -> Displacement:
             return Displacement(function(mesh, 1e-3 * monitor(mesh).dat.data_ro[:, None]))
 
+    points = mesh.coordinates.dat.data_ro
     result = AsMonitored().move(mesh, constant)
-    np.testing.assert_allclose(result.coordinates.dat.data_ro, mesh.coordinates.dat.data_ro + 1e-3, rtol=1e-14)
+    expected = np.where((points == 0) | (points == 1), points, points + 1e-3)
+    np.testing.assert_allclose(result.coordinates.dat.data_ro, expected, rtol=1e-14)
+
+
+def test_boundary_vertices_slide_unless_the_mover_says_otherwise(mesh) -> None:
+    """A common translation: along the sides it stays, across it goes; of a mover of boundaries, all of it stays."""
+    points = mesh.coordinates.dat.data_ro.copy()
+    mover = Prescribed(np.full_like(points, 0.01))
+    on_side = (points == 0) | (points == 1)
+    result = mover.move(mesh, constant)
+    assert result.status is MoveStatus.DONE
+    corners = on_side.all(axis=1)[:, None]
+    expected = np.where(on_side | corners, points, points + 0.01)
+    np.testing.assert_allclose(result.coordinates.dat.data_ro, expected, rtol=1e-14)
+    np.testing.assert_array_equal(result.coordinates.dat.data_ro[on_side], points[on_side])
+    mover.slides = False
+    result = mover.move(mesh, constant)
+    assert result.status is MoveStatus.DONE
+    np.testing.assert_array_equal(result.coordinates.dat.data_ro, points + 0.01)
 
 
 def test_move_is_final() -> None:

@@ -101,6 +101,81 @@ def test_an_impossible_target_ends_in_a_valid_mesh(
         assert widths.min() >= narrowest * (1 - 1e-3)
 
 
+def onto_circle(points: np.ndarray, rim: np.ndarray):
+    """Bring the vertices of a rim back onto the unit circle, wherever they have been."""
+
+    def project(moved: np.ndarray) -> np.ndarray:
+        result = moved.copy()
+        length = np.linalg.norm(moved[rim], axis=1, keepdims=True)
+        result[rim] = np.where(length > 0, moved[rim] / np.where(length > 0, length, 1.0), points[rim])
+        return result
+
+    return project
+
+
+def fan(spokes: int) -> tuple[np.ndarray, np.ndarray]:
+    """A disc of few cells around its middle."""
+    turn = 2 * np.pi * np.arange(spokes) / spokes
+    points = np.vstack([np.zeros((1, 2)), np.stack([np.cos(turn), np.sin(turn)], axis=1)])
+    return points, np.array([[0, 1 + k, 1 + (k + 1) % spokes] for k in range(spokes)])
+
+
+def test_the_target_is_projected_before_anything_else() -> None:
+    points, cells = fan(12)
+    patches = VertexPatches(cells, len(points))
+    rim = patches.boundary()
+    project = onto_circle(points, rim)
+    displacement = 0.3 * points @ np.array([[0.0, 1.0], [-1.0, 0.0]]) + 0.2 * points
+    travel = follow_displacement(patches, points, displacement, TravelLimits(), rim, project)
+    assert travel.arrived
+    np.testing.assert_array_equal(travel.points, project(points + displacement))
+
+
+@settings(max_examples=100)
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from([4, 5, 7, 12]),
+    st.sampled_from(ADVERSARIES),
+    st.booleans(),
+    st.sampled_from([0.01, 0.3]),
+    st.sampled_from([0.1, 0.45, 0.4999]),
+)
+def test_a_projection_inverts_nothing(
+    adversary, worst_ratio, seed, spokes, kind, relative, narrowest, fraction
+) -> None:
+    """On a rim of few vertices the projection moves as much as the limited steps do."""
+    points, cells = fan(spokes)
+    patches = VertexPatches(cells, len(points))
+    rim, limits = patches.boundary(), TravelLimits(relative=relative, narrowest=narrowest, fraction=fraction)
+    wanted = adversary(kind, seed, points, cells)
+    travel = follow_displacement(patches, points, wanted, limits, rim, onto_circle(points, rim))
+    for time in (0.25, 0.5, 0.75, 1.0):
+        assert worst_ratio(points, cells, time * (travel.points - points)) > 0
+    widths = simplex_widths(travel.points, cells) / simplex_widths(points, cells)
+    assert widths.min() >= narrowest * (1 - 1e-3)
+    np.testing.assert_allclose(np.linalg.norm(travel.points[rim], axis=1), 1.0, rtol=1e-15)
+
+
+def test_only_what_would_be_inverted_stays(worst_ratio) -> None:
+    """A projection that throws one vertex of the rim across its neighbour: it and its cells stop, the others go on."""
+    points, cells = fan(12)
+    patches = VertexPatches(cells, len(points))
+    rim, thrown, far = patches.boundary(), 1, 7
+
+    def project(moved: np.ndarray) -> np.ndarray:
+        result = onto_circle(points, rim)(moved)
+        if (moved[thrown] != points[thrown]).any():
+            result[thrown] = -points[thrown]
+        return result
+
+    displacement = 0.2 * points @ np.array([[0.0, 1.0], [-1.0, 0.0]])
+    travel = follow_displacement(patches, points, displacement, TravelLimits(), rim, project)
+    assert not travel.arrived and travel.min_jacobian_ratio > 0
+    assert worst_ratio(points, cells, travel.points - points) > 0
+    np.testing.assert_array_equal(travel.points[thrown], points[thrown])
+    assert np.linalg.norm(travel.points[far] - points[far]) > 0.19
+
+
 def test_the_input_stays() -> None:
     points, cells = np.eye(3)[:, :2].copy(), np.array([[0, 1, 2]])
     kept = points.copy()
