@@ -18,11 +18,12 @@ measured them; their numbers hold for the machine, versions and date stated in e
 
     make benchmark                                  # Monai beside ANUGA, makes ANUGA's own environment
     python benchmarks/profile_shallow_water.py      # where the time of a step goes
+    python benchmarks/movers.py                     # the conventional movers
 
-Nothing else should run on the machine meanwhile; both scripts print the load they find when they start.
+Nothing else should run on the machine meanwhile; the scripts print the load they find when they start.
 """
 
-HEADINGS = {"monai": "Monai Valley beside ANUGA", "profile": "Where the time goes"}
+HEADINGS = {"monai": "Monai Valley beside ANUGA", "profile": "Where the time goes", "movers": "Movers"}
 
 
 def replace_section(document: Path, name: str, text: str) -> None:

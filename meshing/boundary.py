@@ -193,7 +193,7 @@ def attach_boundary(
     in a circle of radius r with angles h_i between neighbours, it misses r^2 sum(h_i^3) / 12 of the area and
     r sum(h_i^3) / 24 of the length. A move that spreads the spacing therefore loses area: by less than the chordal
     error of equal angles h as long as the mean of (h_i / h)^3 stays below 2, as it does for a smooth grading
-    1 + a cos with a up to 0.8, neighbours in the ratio 9 : 1, and for independent random shifts up to h / 2 either way.
+    1 + a cos with a up to 0.8, longest to shortest edge as 9 : 1, and for random shifts of each vertex up to h / 2.
     Sharper concentration loses what the longest edges cut off; only more vertices help.
     """
     patches = MeshPatches(mesh)

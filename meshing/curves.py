@@ -177,7 +177,10 @@ class ParametricCurve(BoundaryCurve):
             last = samples[0] + period - samples[-1]
             self._before, self._after = np.append(last, gaps), np.append(gaps, last)
         self._samples = samples
-        self._tree = cKDTree(self._at(samples, 0))
+        places = self._at(samples, 0)
+        self._tree = cKDTree(places)
+        # A curve that comes back to its start with a corner there: near to it, both ends have to be tried.
+        self._loop = period is None and bool((places[0] == places[-1]).all())
 
     @abstractmethod
     def _at(self, parameters: np.ndarray, order: int) -> np.ndarray:
@@ -192,25 +195,36 @@ class ParametricCurve(BoundaryCurve):
         return unit_vectors(self._at(self._parameters(points), 1))
 
     def _parameters(self, points: np.ndarray) -> np.ndarray:
-        nearest = self._tree.query(points)[1]
+        nearest, last = self._tree.query(points)[1], len(self._samples) - 1
+        parameter, square = self._newton(points, nearest)
+        if self._loop:
+            ends = np.flatnonzero((nearest == 0) | (nearest == last))
+            other, other_square = self._newton(points[ends], last - nearest[ends])
+            parameter[ends] = np.where(other_square < square[ends], other, parameter[ends])
+        return parameter
+
+    def _newton(self, points: np.ndarray, nearest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the parameters of the closest points beside samples, and the squares of the distances."""
         start = self._samples[nearest]
         low, high = start - self._before[nearest], start + self._after[nearest]
         parameter, away = start, self._tree.data[nearest] - points
-        square_away = np.einsum("ni,ni->n", away, away)
+        first_square = np.einsum("ni,ni->n", away, away)
         # Half a unit of the parameter's last digit.
         rounding = 2e-16 * max(abs(self._samples[0]), abs(self._samples[-1]))
         for _ in range(_NEWTON_STEPS):
             slope = self._at(parameter, 1)
-            square = np.einsum("ni,ni->n", slope, slope)
+            steepness = np.einsum("ni,ni->n", slope, slope)
             # Beyond the centre of curvature Newton's method would climb: there, the tangent alone decides.
-            curvature = square + np.einsum("ni,ni->n", away, self._at(parameter, 2))
-            change = np.einsum("ni,ni->n", away, slope) / np.maximum(curvature, 0.3 * square)
+            curvature = steepness + np.einsum("ni,ni->n", away, self._at(parameter, 2))
+            change = np.einsum("ni,ni->n", away, slope) / np.maximum(curvature, 0.3 * steepness)
             following = np.clip(parameter - change, low, high)
             settled = np.abs(following - parameter).max(initial=0.0) <= rounding
             parameter, away = following, self._at(following, 0) - points
             if settled:
                 break
-        return np.where(np.einsum("ni,ni->n", away, away) > square_away, start, parameter)
+        square = np.einsum("ni,ni->n", away, away)
+        worse = square > first_square
+        return np.where(worse, start, parameter), np.where(worse, first_square, square)
 
 
 class SplineCurve(ParametricCurve):
@@ -325,11 +339,17 @@ class CurvePiece(BoundaryCurve):
     def closest(self, points: np.ndarray) -> np.ndarray:
         """Return the closest points of the curve, shape (N, d) [m]; an end for what lies beyond it."""
         result = self.curve.closest(points)
-        nearest = self._tree.query(points)[1]
-        for end, inside in ((0, 1), (len(self._nodes) - 1, -2)):
-            outward = self._nodes[end] - self._nodes[inside]
-            beyond = (nearest == end) & ((points - self._nodes[end]) @ outward >= 0.0)
-            result[beyond] = self._nodes[end]
+        nearest = self._tree.query(points)[0]
+        ends, inside = self._nodes[[0, -1]], self._nodes[[1, -2]]
+        beyond = [
+            (vector_lengths(points - end) <= nearest * (1.0 + 1e-12)) & ((points - end) @ (end - next_to_it) >= 0.0)
+            for end, next_to_it in zip(ends, inside, strict=True)
+        ]
+        if (ends[0] == ends[1]).all():
+            # Beyond one end of a loop may be on the other side of its corner.
+            beyond = [beyond[0] & beyond[1]] * 2
+        for end, those in zip(ends, beyond, strict=True):
+            result[those] = end
         return result
 
     def directions(self, points: np.ndarray) -> np.ndarray:

@@ -210,6 +210,24 @@ def test_nothing_goes_beyond_the_ends() -> None:
     np.testing.assert_allclose(piece.closest(within), within, rtol=0, atol=1e-15)
 
 
+@pytest.mark.parametrize("half_angle", [0.2, 1.0])
+def test_at_the_corner_of_a_loop_both_sides_count(half_angle: float) -> None:
+    """A drop: two straight sides from the origin, more or less far apart, joined by an arc."""
+    straight = np.linspace(0.0, 1.0, 9)[:, None] * np.array([np.cos(half_angle), np.sin(half_angle)])
+    turn = np.linspace(half_angle, -half_angle, 9)[1:-1]
+    arc = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    nodes = np.concatenate([straight, arc, straight[::-1] * [1.0, -1.0]])
+    spline = SplineCurve(nodes)
+    near = np.array([0.003, 0.01, 0.05])[:, None] * straight[-1]
+    sides = np.concatenate([near, near * [1.0, -1.0]])
+    outside = np.array([[-0.1, 0.0], [-1e-3, 0.0]])
+    for curve in (spline, CurvePiece(spline, nodes)):
+        # The spline is straight there but for the faint wave that the arc sends.
+        np.testing.assert_allclose(curve.closest(sides), sides, rtol=0, atol=2e-4)
+        assert (np.linalg.norm(curve.closest(sides), axis=1) > 0.002).all()
+        np.testing.assert_allclose(curve.closest(outside), 0.0, rtol=0, atol=1e-15)
+
+
 def test_sides_parallel_to_an_axis_are_kept_bit_for_bit() -> None:
     points = np.random.default_rng(0).uniform(-1, 2, (1000, 3))
     third = 1.0 / 3.0

@@ -106,7 +106,7 @@ def onto_circle(points: np.ndarray, rim: np.ndarray):
 
     def project(moved: np.ndarray) -> np.ndarray:
         result = moved.copy()
-        length = np.linalg.norm(moved[rim], axis=1, keepdims=True)
+        length = np.hypot(*moved[rim].T)[:, None]
         result[rim] = np.where(length > 0, moved[rim] / np.where(length > 0, length, 1.0), points[rim])
         return result
 
