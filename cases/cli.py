@@ -101,6 +101,74 @@ def run(
 
 
 @app.command()
+def movers() -> None:
+    """List the mesh movers, a line each."""
+    from meshing.registry import MOVERS
+
+    width = max(map(len, MOVERS))
+    for name, entry in MOVERS.items():
+        typer.echo(f"{name:{width}}  {entry.summary}")
+
+
+@app.command()
+def move(
+    mesh: Annotated[Path, typer.Argument(help="mesh file of triangles or tetrahedra, any format of meshio")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="mesh file to write; numbers (.json) and picture (.png) beside")
+    ],
+    field: Annotated[
+        str | None, typer.Option(metavar="NAME", help="point field to adapt to; of a vector field, its length")
+    ] = None,
+    monitor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="hessian (fine where the field is curved), gradient or arc-length (steep), "
+            "metric (curved, cells long along fronts)  [default: hessian]",
+            show_default=False,
+        ),
+    ] = None,
+    monitor_field: Annotated[
+        str | None, typer.Option(metavar="NAME", help="point field that is the monitor function itself, instead")
+    ] = None,
+    mover: Annotated[str, typer.Option(help="see `driftmesh movers`")] = "mmpde",
+    smoothing: Annotated[float | None, typer.Option(metavar="CELLS", help="length of the monitor's filter")] = None,
+    max_size_ratio: Annotated[
+        float | None, typer.Option(metavar="RATIO", help="greatest ratio of cell sizes to ask for")
+    ] = None,
+    boundary_motion: Annotated[
+        str | None, typer.Option(metavar="NAME", help="point vector field: where `laplacian` takes the boundary")
+    ] = None,
+    cad: Annotated[
+        Path | None, typer.Option(help="CAD file that the mesh was made from, for boundaries to slide along")
+    ] = None,
+) -> None:
+    """Move the nodes of a mesh to where a field needs them.
+
+    For example: driftmesh move wing.msh --field pressure -o moved.vtu
+
+    In parallel: mpiexec -n P driftmesh move MESH ...
+    """
+    from cases.move import execute
+    from cases.move_request import MoveRequest
+
+    request = MoveRequest(
+        mesh=mesh,
+        out=out,
+        field=field,
+        monitor=monitor,
+        monitor_field=monitor_field,
+        mover=mover,
+        smoothing=smoothing,
+        max_size_ratio=max_size_ratio,
+        boundary_motion=boundary_motion,
+        cad=cad,
+    )
+    if execute(request).value == "failed":
+        raise typer.Exit(EXIT_NUMERICAL_FAILURE)
+
+
+@app.command()
 def validate(
     suite: Annotated[str | None, typer.Argument(help="one suite only; all of them without it")] = None,
     out: Annotated[Path, typer.Option(help="folder for validation.json and validation.md")] = Path(
