@@ -82,13 +82,13 @@ def _wrong(points, cells, facets, markers) -> str | None:
     return None
 
 
-def _label(plex, facets: np.ndarray, markers: np.ndarray) -> str | None:
+def _label(plex, facets, markers) -> str | None:
     """Put the markers on the facets; return what is wrong with a facet."""
     first = plex.getDepthStratum(0)[0]
     low, high = plex.getHeightStratum(1)
     label = plex.getLabel(_LABEL)
     for facet, marker in zip(facets.tolist(), markers.tolist(), strict=True):
-        join = plex.getJoin([first + vertex for vertex in facet])
+        join = plex.getFullJoin([first + vertex for vertex in facet])
         if len(join) != 1 or not low <= join[0] < high:
             return f"facets: got vertices {facet}, expected the facet of a cell; leave others out"
         before = label.getValue(join[0])
