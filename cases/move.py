@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from firedrake import COMM_WORLD, Function, FunctionSpace, Mesh
+from firedrake import COMM_WORLD, Constant, Function, FunctionSpace, Mesh, assemble, ds, dx
 from rich.console import Console
 
 from cases.errors import abort_all_ranks_on_crash, as_input_error, on_rank_zero
@@ -16,7 +16,9 @@ from cases.mesh_figures import before_after_figure, save_figure
 from cases.move_request import MoveRequest, check_request, scalar_field, vector_field
 from cases.run_folder import commit, versions, write_json
 from meshing.background import BackgroundField
+from meshing.boundary import boundary_of
 from meshing.cad_boundary import attach_cad
+from meshing.computational import set_computational_mesh
 from meshing.laplacian import Laplacian
 from meshing.mesh_file import MeshFile, read_mesh, write_mesh
 from meshing.monitor import FieldMonitor, make_monitor
@@ -26,6 +28,10 @@ from meshing.registry import get_mover
 from meshing.shaping import Shaping
 
 DEFAULT_MONITOR = "hessian"
+# Point field that keeps where the vertices were before the first move: what is moved again is not adapted twice.
+COMPUTATIONAL = "computational_mesh"
+# Change of the volume of the domain that is worth a remark.
+_VOLUME_CHANGE = 1e-3
 REMARKS = {
     MoveStatus.DONE: "",
     MoveStatus.LIMITED: "; as far towards what the mover wanted as no cell is inverted",
@@ -69,12 +75,14 @@ def execute(request: MoveRequest, *, quiet: bool = False) -> MoveStatus:
         file = read_mesh(request.mesh, comm)
         if request.cad is not None:
             attach_cad(file.mesh, request.cad)
+        computational = _computational_mesh(file)
         mover, monitor, field = _mover(request, file), _monitor(request, file), _drawn_field(request, file)
-        before = _state(file.mesh, file.mesh, monitor, field)
+        before = _state(file.mesh, computational, monitor, field)
         result = mover.move(file.mesh, monitor)
-    after = _state(Mesh(result.coordinates), file.mesh, monitor, _carried(field, result))
+    after = _state(Mesh(result.coordinates), computational, monitor, _carried(field, result))
     summary = _summary(request, result, before, after)
     fields = {name: _carried(function, result) for name, function in file.point_fields.items()}
+    fields[COMPUTATIONAL] = computational.coordinates
     with as_input_error():
         write_mesh(request.out, file, result.coordinates, fields)
     pictures = _picture(before), _picture(after)
@@ -90,6 +98,19 @@ def execute(request: MoveRequest, *, quiet: bool = False) -> MoveStatus:
     on_rank_zero(comm, write)
     _say(request, summary, console)
     return result.status
+
+
+def _computational_mesh(file: MeshFile):
+    """Return the computational mesh: what an earlier move has left in the file, else the mesh as it is."""
+    coordinates = file.mesh.coordinates.copy(deepcopy=True)
+    if COMPUTATIONAL in file.point_fields:
+        kept = vector_field(file, "mesh", COMPUTATIONAL)
+        del file.point_fields[COMPUTATIONAL]
+        coordinates.assign(kept)
+    mesh = Mesh(coordinates)
+    set_computational_mesh(mesh)
+    boundary_of(mesh)  # the shape that vertices slide along is that of the mesh before the first move, too
+    return mesh
 
 
 def _mover(request: MoveRequest, file: MeshFile) -> Mover:
@@ -173,11 +194,18 @@ def _summary(request: MoveRequest, result: MoveResult, before: _State, after: _S
         "monitor": monitor,
         "monitor_field": request.monitor_field,
         "cad": None if request.cad is None else str(request.cad),
+        "domain": {"before": _measures(before.mesh), "after": _measures(after.mesh)},
         "quality": {"before": asdict(before.quality), "after": asdict(after.quality)},
         "ranks": comm.size,
         "versions": versions(),
         "commit": comm.bcast(commit() if comm.rank == 0 else None),
     }
+
+
+def _measures(mesh) -> dict[str, float]:
+    """Return volume of the domain and length or area of its boundary, those of the cells."""
+    one = Constant(1.0)
+    return {"volume": float(assemble(one * dx(domain=mesh))), "boundary": float(assemble(one * ds(domain=mesh)))}
 
 
 def _say(request: MoveRequest, summary: dict[str, Any], console: Console) -> None:
@@ -186,7 +214,20 @@ def _say(request: MoveRequest, summary: dict[str, Any], console: Console) -> Non
         f"{summary['mover']}: {summary['status']} in {summary['seconds']:.2f} s, {summary['nodes']} nodes, "
         f"{summary['cells']} cells{REMARKS[MoveStatus(summary['status'])]}"
     )
-    console.print(f"  equidistribution (std/mean of m|K|): {before['spread']:.3g} -> {after['spread']:.3g}")
+    console.print(
+        f"  equidistribution (std/mean of m|K|): {before['spread']:.3g} -> {after['spread']:.3g}, relative to the "
+        f"computational cells: {before['relative_spread']:.3g} -> {after['relative_spread']:.3g}"
+    )
+    if after["relative_spread"] > before["relative_spread"]:
+        console.print(
+            "  worse than before: smooth the monitor function more (--smoothing), or cap it (--max-size-ratio)"
+        )
+    volumes = [summary["domain"][when]["volume"] for when in ("before", "after")]
+    if abs(volumes[1] / volumes[0] - 1.0) > _VOLUME_CHANGE:
+        console.print(
+            f"  the domain's volume has changed by {100 * (volumes[1] / volumes[0] - 1):+.2g} %: chords of long edges "
+            "along curved boundaries; refine those, or cap the monitor function"
+        )
     console.print(
         f"  least scaled Jacobian: {before['min_scaled_jacobian']:.3g} -> {after['min_scaled_jacobian']:.3g}, "
         f"tangled cells: {summary['tangled']}"

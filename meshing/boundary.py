@@ -164,7 +164,8 @@ def attach_boundary(
     - 3D: plane pieces of one marker become planes, the straight edges between two of them lines. Vertices elsewhere
       are fixed: curved surfaces slide only if given.
 
-    Between two surfaces of which one is given, vertices slide along the curve in which they meet.
+    Between two surfaces of which one is given, vertices slide along the curve in which they meet. Facets inside that
+    have a marker, interfaces between materials, count like those of the boundary; where three meet, vertices are fixed.
 
     Parameters
     ----------
@@ -200,7 +201,7 @@ def attach_boundary(
     if not 0.0 < corner_angle < np.pi:
         raise ValueError(f"corner_angle: got {corner_angle}, expected more than 0 and less than pi, such as 0.7")
     given = dict(geometries or {})
-    outline = mesh_outline(mesh, tuple(given))
+    outline = mesh_outline(mesh, tuple(given), inside=True)
     unknown = sorted(set(given) - set(outline.markers.tolist()))
     if unknown:
         markers = ", ".join(map(str, np.unique(outline.markers)))
@@ -239,7 +240,7 @@ def boundary_of(mesh) -> Boundary:
     for boundary in kept:
         if boundary.distance(mesh.comm, points) <= _KNOWN_TOLERANCE * boundary.size + 2.0 * boundary.off:
             return boundary
-    boundary = _found(mesh, points, mesh_outline(mesh), {}, CORNER_ANGLE)
+    boundary = _found(mesh, points, mesh_outline(mesh, inside=True), {}, CORNER_ANGLE)
     setattr(mesh.topology, _ATTRIBUTE, (kept[0], boundary))
     return boundary
 

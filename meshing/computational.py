@@ -39,8 +39,8 @@ def computational_points(mesh) -> np.ndarray:
     return points
 
 
-def set_computational_mesh(mesh) -> None:
-    """Make the mesh as it is the computational mesh of all meshes of its topology.
+def set_computational_mesh(mesh, points: np.ndarray | None = None) -> None:
+    """Make the mesh as it is, or with its vertices elsewhere, the computational mesh of all meshes of its topology.
 
     Movers do this with the first mesh they are given. To be called for a mesh that is not moved yet where the first
     one a mover sees is moved already, as after a restart.
@@ -49,13 +49,19 @@ def set_computational_mesh(mesh) -> None:
     ----------
     mesh
         Mesh of triangles in 2D or tetrahedra in 3D.
+    points
+        Vertices xi, shape (N, d), in the order of the coordinates, those of the halo included [m]; those of the mesh
+        if not given.
 
     Raises
     ------
     ValueError
-        For other meshes.
+        For other meshes, or points of another shape.
     """
-    points = MeshPatches(mesh).points
+    own = MeshPatches(mesh).points
+    points = own if points is None else np.array(points, dtype=float)
+    if points.shape != own.shape:
+        raise ValueError(f"points: got shape {points.shape}, expected {own.shape}, a place for each vertex")
     points.flags.writeable = False
     setattr(mesh.topology, _ATTRIBUTE, points)
 
@@ -84,7 +90,7 @@ class ComputationalMesh:
     Raises
     ------
     ValueError
-        For other meshes.
+        For other meshes, and for a computational mesh with a cell without volume.
     """
 
     def __init__(self, mesh):
@@ -97,7 +103,8 @@ class ComputationalMesh:
         self._comm = mesh.comm
         self._owned = mesh.coordinates.dof_dset.size
         self.volume = self.sum(self.maps.volumes)
-        self._cell_size = (self.volume / mesh.comm.allreduce(len(self.maps.volumes))) ** (1 / self.points.shape[1])
+        self._sizes = self.vertex_means(self.maps.volumes) ** (1 / self.points.shape[1])
+        self._vertices = mesh.comm.allreduce(self._owned)
 
     def sum(self, values: np.ndarray) -> float:
         """Return the sum over the cells of all ranks of one value a cell."""
@@ -124,5 +131,6 @@ class ComputationalMesh:
         return (np.stack(sums, axis=1) / self._around[:, None]).reshape(-1, *values.shape[1:])
 
     def cells_moved(self, displacement: np.ndarray) -> float:
-        """Return the root mean square of a displacement of the vertices, in units of the mean cell size."""
-        return float(np.sqrt(self.mean((displacement**2).sum(axis=1))) / self._cell_size)
+        """Return the root mean square over the vertices of a displacement in units of the size of the cells around."""
+        squares = (displacement**2).sum(axis=1) / self._sizes**2
+        return float(np.sqrt(self.sum(squares[: self._owned]) / self._vertices))

@@ -11,6 +11,9 @@ from firedrake.exceptions import ConvergenceError
 State = TypeVar("State")
 
 _HALVINGS = 10
+# A step that is not smaller than this share of the one before, which was taken whole, begins to cycle.
+_SHRINKING = 0.9
+_LEAST_RELAXATION = 0.125
 
 
 def descend(
@@ -24,6 +27,9 @@ def descend(
     max_iterations: int,
 ) -> tuple[State, bool, int]:
     """Go from state to state in full steps, or halves, quarters ... of them where a full one is no improvement.
+
+    Where the steps themselves do not get smaller although they are taken whole, as in a cycle, they are halved from
+    then on.
 
     Parameters
     ----------
@@ -48,15 +54,19 @@ def descend(
     tuple
         The last state, which is the best, whether the iteration has converged, and the steps computed.
     """
+    relaxation, before = 1.0, np.inf
     for iteration in range(1, max_iterations + 1):
         try:
             full = direction(state)
         except ConvergenceError:
             return state, False, iteration
-        converged = moved(full) <= tolerance
+        size = moved(full)
+        converged = size <= tolerance
+        if size > _SHRINKING * before:
+            relaxation = max(0.5 * relaxation, _LEAST_RELAXATION)
         for halving in range(_HALVINGS):
             try:
-                trial = step(state, 0.5**halving * full)
+                trial = step(state, relaxation * 0.5**halving * full)
             except ConvergenceError:
                 continue
             if improves(trial, state):
@@ -64,6 +74,7 @@ def descend(
                 break
         else:
             return state, converged, iteration
+        before = size if halving == 0 else np.inf
         if converged:
             return state, True, iteration
     return state, False, max_iterations

@@ -39,7 +39,7 @@ class MeshContents:
         Shape (K, d + 1), vertex numbers.
     facets, markers
         Marked facets, shape (B, d), and their markers, shape (B,), positive. If the file marks none, the whole
-        boundary, with marker 1.
+        boundary, with marker 1. Interfaces between groups of cells that have no marker get the next one.
     fields
         Fields in the vertices by name, shape (N,) or (N, k), float64.
     """
@@ -67,7 +67,8 @@ def read_contents(path: Path) -> MeshContents:
     cells = np.concatenate(blocks).astype(np.int64)
     # Some formats repeat a cell for each group that it belongs to.
     _, first = np.unique(np.sort(cells, axis=1), axis=0, return_index=True)
-    cells = cells[np.sort(first)]
+    kept = np.sort(first)
+    cells = cells[kept]
     points = np.asarray(file.points, dtype=float)
     if kind == "triangle" and points.shape[1] == 3:
         if np.ptp(points[:, 2]) > _FLAT * np.ptp(points, axis=0).max():
@@ -81,6 +82,11 @@ def read_contents(path: Path) -> MeshContents:
     if not len(facets):
         facets = _boundary(cells)
         markers = np.ones(len(facets), dtype=np.int64)
+    between = _interfaces(file, kind, cells, kept)
+    known = {tuple(facet) for facet in np.sort(facets, axis=1).tolist()}
+    between = between[[tuple(facet) not in known for facet in between.tolist()]] if len(between) else between
+    facets = np.concatenate([facets, between])
+    markers = np.concatenate([markers, np.full(len(between), markers.max() + 1)])
     data = {name: np.asarray(values) for name, values in file.point_data.items() if not name.startswith("gmsh:")}
     fields = {
         name: values.reshape(len(values), -1).astype(float) if values.ndim > 1 else values.astype(float)
@@ -205,11 +211,26 @@ def _markers(file: meshio.Mesh, kind: str) -> tuple[np.ndarray, np.ndarray]:
         parts = [np.asarray(data[index]).reshape(len(data[index]), -1) for index in blocks]
         if parts and all(np.issubdtype(part.dtype, np.integer) and part.shape[1] == 1 for part in parts):
             values = np.abs(np.concatenate(parts)[:, 0].astype(np.int64))  # families of MED are negative
-            # Zero is no group, and numbers that differ everywhere number the facets.
-            if values.min() > 0 and (count <= 2 * width or len(np.unique(values)) < count):
+            # Zero is no group, and data of unknown meaning that differ everywhere number the facets.
+            if values.any() and (name in _MARKERS or len(np.unique(values)) < count):
                 found[name] = values
     names = [name for name in _MARKERS if name in found] or list(found)
     if not names:
         return np.zeros((0, width), dtype=np.int64), np.zeros(0, dtype=np.int64)
     facets = np.concatenate([file.cells[index].data for index in blocks]).astype(np.int64)
-    return facets, found[names[0]]
+    markers = found[names[0]]
+    return facets[markers > 0], markers[markers > 0]
+
+
+def _interfaces(file: meshio.Mesh, kind: str, cells: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Return the facets between cells of different groups, which may not move off the interface."""
+    groups = [file.cell_data[name] for name in _MARKERS if name in file.cell_data]
+    if not groups:
+        return np.zeros((0, cells.shape[1] - 1), dtype=np.int64)
+    parts = [np.asarray(groups[0][index]).ravel() for index, block in enumerate(file.cells) if block.type == kind]
+    group = np.concatenate(parts)[kept]
+    facets, owner = np.sort(_all_facets(cells), axis=1), np.tile(np.arange(len(cells)), cells.shape[1])
+    order = np.lexsort(facets.T)
+    facets, group = facets[order], group[owner[order]]
+    twice = (facets[1:] == facets[:-1]).all(axis=1)
+    return facets[1:][twice & (group[1:] != group[:-1])]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from firedrake import Function
+from firedrake.exceptions import ConvergenceError
 
 from meshing.boundary import boundary_of
 from meshing.cell_maps import determinants_and_adjugates
 from meshing.computational import ComputationalMesh
 from meshing.descent import descend
 from meshing.huang import HuangFunctional
+from meshing.limiter import clip_differences, largest_differences
 from meshing.mover import Displacement, Mover
 from meshing.trial_mesh import TrialMesh
 from meshing.vertex_system import VertexSystem
@@ -20,6 +23,9 @@ from meshing.vertex_system import VertexSystem
 # By how much the energy, which is 1 for the ideal mesh, may rise above the least one so far: it differs from the
 # functional that the step descends by quadrature errors of about this size, on which the iteration would stick.
 _RISE = 1e-4
+# Limits of a step, see meshing.limiter.
+_FRACTION = 0.45
+_SWEEPS = 10
 
 
 class MMPDE(Mover):
@@ -30,8 +36,9 @@ class MMPDE(Mover):
 
     for the functional I of ``meshing.huang``, the gradient taken with the physical mesh and the metric tensor
     held fixed (so that no derivative of the monitor function is needed) and H the positive definite part of its
-    second derivative. With H the flow has one time scale, and steps of dt = 1, halved until no cell is inverted and
-    the energy does not rise, reach the minimum in about ten. For non-convex domains, and curved boundaries, along
+    second derivative. With H the flow has one time scale, and steps of dt = 1, limited cell by cell so that none is
+    inverted and halved until the energy does not rise, reach the minimum in about ten where m varies by a factor of
+    ten, in some dozens where it varies by a hundred. For non-convex domains, and curved boundaries, along
     which vertices slide. With a monitor function that has a ``metric`` cells align with the metric tensor; a scalar one
     asks for cells of the computational cells' shapes.
 
@@ -42,10 +49,14 @@ class MMPDE(Mover):
     power
         Power p of the functional, more than 1.
     tolerance
-        The mover has converged when a step would move vertices by less than this share of the mean size of a
-        computational cell, as root of the mean square.
+        The mover has converged when a step would move vertices by no more than this share of the size of the
+        computational cells around, as root of the mean square.
     max_iterations
         Most steps.
+    warm_start
+        Begin with the mesh as it is, if its energy is less than that of the computational mesh; else the result does
+        not depend on where the mesh is. On a domain that nothing holds, such as a disc without corners, a mesh that
+        begins as it is turns slowly behind a circling monitor function.
 
     Notes
     -----
@@ -53,23 +64,36 @@ class MMPDE(Mover):
     903 (the functional); Huang and Kamenski (2018), Math. Comp. 87, 1887 (cells stay bounded away from degenerate).
     """
 
-    def __init__(self, *, theta: float = 0.1, power: float = 1.5, tolerance: float = 0.01, max_iterations: int = 50):
+    def __init__(
+        self,
+        *,
+        theta: float = 0.1,
+        power: float = 1.5,
+        tolerance: float = 0.01,
+        max_iterations: int = 50,
+        warm_start: bool = True,
+    ):
         self.functional = HuangFunctional(theta, power)
         self.tolerance = tolerance
         self.max_iterations = max_iterations
+        self.warm_start = warm_start
 
     def displacement(self, mesh, monitor: Callable[..., Function]) -> Displacement:
         """Return the displacement to the mesh of least energy, or to the last one reached; none is tangled."""
         flow = _Flow(mesh, monitor, self.functional)
-        state = flow.state(flow.computational.patches.points)
-        if not np.isfinite(state.energy):  # tangled with respect to the computational mesh
-            state = flow.state(flow.boundary.project(flow.computational.points))
+        # Of the two meshes to begin with, the one of less energy: where the monitor function has jumped, the mesh that
+        # follows it from where it was may get stuck.
+        state = flow.state(flow.boundary.project(flow.computational.points))
+        if self.warm_start:
+            with suppress(ConvergenceError):
+                present = flow.state(flow.computational.patches.points)
+                state = min(present, state, key=lambda start: start.energy)
         with VertexSystem(mesh, flow.computational.patches, mesh.geometric_dimension) as system:
             state, converged, iterations = descend(
                 state,
                 direction=lambda at: flow.physical(at, system.solve(*flow.linearised(at))),
                 moved=flow.computational.cells_moved,
-                step=lambda at, step: flow.state(flow.boundary.project(at.points + step), at.ceiling),
+                step=flow.after,
                 improves=lambda trial, at: trial.energy <= at.ceiling,
                 tolerance=self.tolerance,
                 max_iterations=self.max_iterations,
@@ -105,9 +129,9 @@ class _Flow:
         self._trial = TrialMesh(mesh, monitor, self._patches)
         self._dimension = mesh.geometric_dimension
         self._tangents = self.boundary.tangents(self.computational.points)
-        bound = (self._tangents != np.eye(self._dimension)).any(axis=(1, 2))
-        self._bound_cells = np.flatnonzero(bound[self._cells].any(axis=1))
-        self._bound_vertices = np.flatnonzero(bound)
+        self._bound = (self._tangents != np.eye(self._dimension)).any(axis=(1, 2))
+        self._bound_cells = np.flatnonzero(self._bound[self._cells].any(axis=1))
+        self._bound_vertices = np.flatnonzero(self._bound)
 
     def state(self, points: np.ndarray, ceiling: float = np.inf) -> _State:
         """Return the energy at the vertices and what its derivatives need; the ceiling is that of the state before."""
@@ -149,6 +173,12 @@ class _Flow:
         """Return the step of the vertices x, shape (N, d), that a step of xi means."""
         forward = self.computational.vertex_means(state.forward)
         return self.boundary.tangential(state.points, -np.einsum("nab,nb->na", forward, step))
+
+    def after(self, state: _State, step: np.ndarray) -> _State:
+        """Return the state after a step, limited cell by cell so that one bad cell does not stop all the others."""
+        room = largest_differences(state.points, self._cells, _FRACTION)
+        limited = clip_differences(self._patches, step, room, sweeps=_SWEEPS, held=self._bound)
+        return self.state(self.boundary.project(state.points + limited), state.ceiling)
 
     def _inverse_root(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return M^{-1/2}, shape (K, d, d), and the density sqrt(det M), shape (K,), of the cells."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from firedrake import Function
+from firedrake.exceptions import ConvergenceError
 
 from meshing.boundary import boundary_of
 from meshing.cell_maps import determinants_and_adjugates
+from meshing.components import mesh_components
 from meshing.computational import ComputationalMesh
 from meshing.descent import descend
 from meshing.mover import Displacement, Mover
@@ -45,19 +48,20 @@ class MongeAmpere(Mover):
               C_K = \frac{\bar m_K}{\theta}\,\mathrm{cof}(\tilde F_K),\quad
               \tilde F = \tfrac12 (F + F^T) \text{ with eigenvalues of 0.02 or more}
 
-    and is halved until the residual falls. Vertices of smooth maps are exact to second order. For optimal transport,
-    the map nearest to the identity, the domain should be convex; on others it is a heuristic that the limiter makes
-    safe.
+    and is halved until the residual falls. Vertices of smooth maps are exact to second order. A mesh of several pieces
+    has a theta for each. For optimal transport, the map nearest to the identity, the domain should be convex, and no
+    vertex inside a straight side held, as a change of marker does; on others it is a heuristic that the limiter makes
+    safe, and MMPDE is the better choice. So it is where m varies by more than about a hundred.
 
     Parameters
     ----------
     tolerance
-        The mover has converged when the next step would move vertices by no more than this share of the mean size of
-        a computational cell, as root of the mean square.
+        The mover has converged when the next step would move vertices by no more than this share of the size of the
+        computational cells around, as root of the mean square.
     max_iterations
         Most steps.
     warm_start
-        Begin with the last potential found for meshes of the same topology.
+        Begin with the last potential found for meshes of the same topology, if its residual is less than that of none.
 
     Notes
     -----
@@ -75,8 +79,11 @@ class MongeAmpere(Mover):
     def displacement(self, mesh, monitor: Callable[..., Function]) -> Displacement:
         """Return the displacement from the mesh to the equidistributed one; the iteration that was best if none is."""
         equation = _Equation(mesh, monitor)
-        start = self._potentials.get(mesh.topology) if self.warm_start else None
-        state = equation.state(np.zeros(len(equation.computational.points)) if start is None else start)
+        state = equation.state(np.zeros(len(equation.computational.points)))
+        last = self._potentials.get(mesh.topology) if self.warm_start else None
+        if last is not None:
+            with suppress(ConvergenceError):
+                state = min(equation.state(last), state, key=lambda start: start.size)
         with VertexSystem(mesh, equation.computational.patches, 1) as system:
             state, converged, iterations = descend(
                 state,
@@ -87,7 +94,7 @@ class MongeAmpere(Mover):
                 tolerance=self.tolerance,
                 max_iterations=self.max_iterations,
             )
-        if self.warm_start:
+        if self.warm_start and converged:
             self._potentials[mesh.topology] = state.potential
         function = Function(mesh.coordinates.function_space(), name="displacement")
         function.dat.data_wo_with_halos[:] = state.points - equation.computational.patches.points
@@ -111,13 +118,14 @@ class _Equation:
     def __init__(self, mesh, monitor: Callable[..., Function]):
         self.computational = ComputationalMesh(mesh)
         self._maps, self._cells = self.computational.maps, self.computational.patches.cells
+        self._comm = mesh.comm
         self._boundary = boundary_of(mesh)
         self._tangents = self._boundary.tangents(self.computational.points)
         self._trial = TrialMesh(mesh, monitor, self.computational.patches)
-        # The equation knows the potential but for a constant: it is zero in the first vertex of all.
-        self._pin = np.zeros((len(self.computational.points), 1, 1))
-        if mesh.comm.rank == 0:
-            self._pin[0] = 1.0
+        # The equation knows the potential but for a constant in each piece: it is zero in the first vertex there.
+        self._pieces = mesh_components(mesh)
+        self._pin = self._pieces.first.astype(float)[:, None, None]
+        self._piece_volumes = self._piece_sums(self._maps.volumes)
 
     def state(self, potential: np.ndarray) -> _State:
         """Return vertices and residual of a potential."""
@@ -128,7 +136,7 @@ class _Equation:
         determinants, _ = determinants_and_adjugates(jacobians)
         monitor = self._trial.values(points)[self._cells].mean(axis=1)
         integrals = monitor * determinants * maps.volumes
-        theta = mesh.sum(integrals) / mesh.volume
+        theta = (self._piece_sums(integrals) / self._piece_volumes)[self._pieces.of_cell]
         symmetric = 0.5 * (jacobians + np.swapaxes(jacobians, 1, 2))
         _, cofactors = determinants_and_adjugates(_eigenvalues_from(symmetric, _CONVEXITY))
         coefficients = cofactors * (monitor / theta * maps.volumes)[:, None, None]
@@ -149,6 +157,10 @@ class _Equation:
     def cells_moved(self, step: np.ndarray) -> float:
         """Return by how many cells a step of the potential moves the vertices, root of the mean square."""
         return self.computational.cells_moved(self._gradients(step)[1])
+
+    def _piece_sums(self, values: np.ndarray) -> np.ndarray:
+        """Return the sums over the cells of each piece of the mesh, over all ranks."""
+        return self._comm.allreduce(np.bincount(self._pieces.of_cell, values, minlength=self._pieces.count))
 
     def _gradients(self, potential: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradient in the cells, shape (K, d), and in the vertices, tangential on the boundary, (N, d)."""

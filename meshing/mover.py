@@ -136,8 +136,9 @@ class Mover(ABC):
         MoveResult
             Coordinates of a mesh without inverted elements, and the status. None is inverted on the straight way
             there either, so that the mesh may also be moved in time. If the mover slides, boundary vertices are on
-            their curve or surface to 1e-12 of its size, and corners where they were. The input mesh is left
-            untouched. A mover that diverges is a status, not an exception.
+            their curve or surface to 1e-12 of its size, or the rounding of the coordinates if that is more, and
+            corners where they were. The input mesh is left untouched. A mover that diverges is a status, not an
+            exception.
 
         Raises
         ------

@@ -52,7 +52,7 @@ class Chain:
     label: int
 
 
-def mesh_outline(mesh, priority: tuple[int, ...] = ()) -> Outline:
+def mesh_outline(mesh, priority: tuple[int, ...] = (), *, inside: bool = False) -> Outline:
     """Return the boundary of a mesh.
 
     Parameters
@@ -61,6 +61,8 @@ def mesh_outline(mesh, priority: tuple[int, ...] = ()) -> Outline:
         Mesh of triangles in 2D or tetrahedra in 3D, with straight edges.
     priority
         Markers that count before others where a facet has several; else the least counts.
+    inside
+        Whether facets inside that have a marker belong to it: interfaces between materials.
 
     Returns
     -------
@@ -68,16 +70,15 @@ def mesh_outline(mesh, priority: tuple[int, ...] = ()) -> Outline:
         The same on all ranks; on other numbers of ranks, too, but for the global numbers.
     """
     space = mesh.coordinates.function_space()
-    facets = mesh.exterior_facets
-    own = slice(0, facets.set.size)
-    cell, opposite = facets.facet_cell_map.values[:, 0], facets.local_facet_dat.data_ro.reshape(-1, 1)
-    corners = space.cell_node_map().values_with_halo[cell]
-    # The facet of a simplex bears the number of the corner opposite to it.
-    local = corners[np.arange(corners.shape[1]) != opposite].reshape(-1, corners.shape[1] - 1)
+    parts = [_own_facets(mesh, mesh.exterior_facets, priority)]
+    if inside:
+        vertices, found = _own_facets(mesh, mesh.interior_facets, priority)
+        parts.append((vertices[found != UNMARKED], found[found != UNMARKED]))
+    local, own_markers = (np.concatenate(part) for part in zip(*parts, strict=True))
     number = space.dof_dset.lgmap.block_indices[local]
     places = mesh.coordinates.dat.data_ro_with_halos[local]
-    gathered = mesh.comm.allgather((number, places, _facet_markers(mesh, priority)[own]))
-    number, places, markers = (np.concatenate(parts) for parts in zip(*gathered, strict=True))
+    gathered = mesh.comm.allgather((number, places, own_markers))
+    number, places, markers = (np.concatenate(part) for part in zip(*gathered, strict=True))
     numbers, first, position = np.unique(number, return_index=True, return_inverse=True)
     points = places.reshape(-1, places.shape[2])[first]
     order = np.lexsort(points.T[::-1])
@@ -171,9 +172,22 @@ def _walk(following: list, going_on: list, start: int, towards: int) -> tuple[li
     return way, True
 
 
-def _facet_markers(mesh, priority: tuple[int, ...]) -> np.ndarray:
-    """Return the marker of each exterior facet that this rank knows."""
-    facets, plex = mesh.exterior_facets, mesh.topology_dm
+def _own_facets(mesh, facets, priority: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return vertices, shape (F, d), and markers, shape (F,), of the exterior or interior facets this rank owns."""
+    own = slice(0, facets.set.size)
+    cell, opposite = (
+        facets.facet_cell_map.values[:, 0],
+        facets.local_facet_dat.data_ro[own].reshape(own.stop, -1)[:, :1],
+    )
+    corners = mesh.coordinates.function_space().cell_node_map().values_with_halo[cell[own]]
+    # The facet of a simplex bears the number of the corner opposite to it.
+    vertices = corners[np.arange(corners.shape[1]) != opposite].reshape(-1, corners.shape[1] - 1)
+    return vertices, _facet_markers(mesh, facets, priority)[own]
+
+
+def _facet_markers(mesh, facets, priority: tuple[int, ...]) -> np.ndarray:
+    """Return the marker of each of the exterior or interior facets that this rank knows."""
+    plex = mesh.topology_dm
     markers = np.full(len(facets.facets), UNMARKED)
     for marker in sorted(facets.unique_markers, key=lambda known: (known in priority, -known)):
         if plex.getStratumSize(dmcommon.FACE_SETS_LABEL, marker):

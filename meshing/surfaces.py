@@ -175,7 +175,7 @@ class Intersection(BoundaryCurve):
             change = ((first - cosine * second) / sine)[:, None] * normals[0]
             change += ((second - cosine * first) / sine)[:, None] * normals[1]
             # Where the normals are nearly parallel the steps would lead out of everything.
-            longest = np.minimum(1.0, self._size / np.maximum(vector_lengths(change), np.finfo(float).tiny))
+            longest = self._size / np.maximum(vector_lengths(change), self._size)
             found = found + change * longest[:, None]
             if vector_lengths(change).max(initial=0.0) <= 4e-16 * np.abs(found).max(initial=0.0):
                 break

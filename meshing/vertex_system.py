@@ -45,7 +45,7 @@ class VertexSystem:
     def __init__(self, mesh, patches: MeshPatches, components: int, parameters: dict | None = None):
         space = FunctionSpace(mesh, "CG", 1) if components == 1 else VectorFunctionSpace(mesh, "CG", 1, components)
         self._solution, self._right = Function(space), Function(space)
-        self._components = components
+        self._components, self._patches = components, patches
         self._owned = space.dof_dset.size
         numbers = FunctionSpace(mesh, "CG", 1).dof_dset.lgmap.indices
         unknowns = numbers[:, None] * components + np.arange(components, dtype=numbers.dtype)
@@ -111,4 +111,8 @@ class VertexSystem:
             self._ksp.solve(right_vector, solution_vector)
         if self._ksp.getConvergedReason() <= 0:
             raise ConvergenceError(f"linear solver: reason {self._ksp.getConvergedReason()}")
-        return self._solution.dat.data_ro_with_halos.reshape(-1, self._components).copy()
+        # A direct solver reports nothing. The check is taken together with all ranks.
+        solution = self._solution.dat.data_ro_with_halos.reshape(-1, self._components).copy()
+        if self._patches.smallest(np.isfinite(solution).astype(float)) < 1.0:
+            raise ConvergenceError("linear solver: the solution is not finite")
+        return solution

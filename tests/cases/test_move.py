@@ -149,6 +149,25 @@ def test_options_of_the_monitor(driftmesh, mesh: meshio.Mesh, no_picture, tmp_pa
     assert len({hessian, *others.values()}) == 4
 
 
+def test_what_has_been_moved_can_be_moved_again_and_is_not_adapted_twice(
+    driftmesh, mesh: meshio.Mesh, no_picture, tmp_path: Path
+) -> None:
+    name, spreads, shapes, unmoved = "mesh.vtu", [], [], 0.0
+    for number in range(5):
+        assert driftmesh("move", name, "--field", "front", "-o", f"again{number}.vtu").code == 0
+        quality = json.loads((tmp_path / f"again{number}.json").read_text())["quality"]
+        numbers, unmoved = quality["after"], quality["before"]["relative_spread"] if number == 0 else unmoved
+        spreads.append(numbers["relative_spread"])
+        shapes.append(numbers["min_scaled_jacobian"])
+        name = f"again{number}.vtu"
+        again = meshio.read(tmp_path / name)
+        again.point_data["front"] = np.tanh(20 * (again.points[:, 0] + again.points[:, 1] - 1))
+        meshio.write(tmp_path / name, again)
+    # The front that the second mesh resolves is steeper than that of the first; from then on nothing changes any more.
+    assert spreads[4] == pytest.approx(spreads[3], rel=0.05) and max(spreads) < 0.5 * unmoved
+    assert min(shapes) > 0.8 * shapes[0]
+
+
 def test_of_a_vector_field_the_length_counts(driftmesh, mesh: meshio.Mesh, no_picture, tmp_path: Path) -> None:
     """|(3, 4) ring| = 5 ring."""
     vector = _equidistribution(driftmesh, tmp_path, "--field", "flow")

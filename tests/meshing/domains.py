@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 from firedrake import COMM_WORLD, Function, FunctionSpace, Mesh, UnitCubeMesh, UnitDiskMesh, UnitSquareMesh
-from firedrake.mesh import plex_from_cell_list
+
+from meshing.plex import mesh_from_cells
 
 
 def _l_shape() -> Mesh:
@@ -16,7 +17,7 @@ def _l_shape() -> Mesh:
     points, cells = square.coordinates.dat.data_ro, square.coordinates.cell_node_map().values
     cells = cells[~(points[cells].mean(axis=1) > 0.5).all(axis=1)]
     used, cells = np.unique(cells, return_inverse=True)
-    return Mesh(plex_from_cell_list(2, cells.reshape(-1, 3), points[used], COMM_WORLD))
+    return mesh_from_cells(points[used], cells.reshape(-1, 3), np.zeros((0, 2), int), np.zeros(0, int))
 
 
 def _graded() -> Mesh:
@@ -27,11 +28,20 @@ def _graded() -> Mesh:
     return mesh
 
 
+def _two_pieces() -> Mesh:
+    """Two squares of different size, apart."""
+    square = UnitSquareMesh(8, 8, comm=COMM_WORLD)
+    points, cells = square.coordinates.dat.data_ro, square.coordinates.cell_node_map().values
+    both = np.concatenate([points, 0.5 * points + [1.5, 0.2]])
+    return mesh_from_cells(both, np.concatenate([cells, cells + len(points)]), np.zeros((0, 2), int), np.zeros(0, int))
+
+
 MESHES: dict[str, Callable[[], Mesh]] = {
     "square": lambda: UnitSquareMesh(14, 11),
     "disc": lambda: UnitDiskMesh(3),
     "L-shape": _l_shape,
     "graded": _graded,
+    "two pieces": _two_pieces,
     "cube": lambda: UnitCubeMesh(6, 5, 5),
 }
 

@@ -8,14 +8,16 @@ from pathlib import Path
 import meshio
 import numpy as np
 import pytest
-from firedrake import Constant, assemble, ds, dx
+from firedrake import Constant, assemble, ds, dx, exp
 
 from meshing.boundary import boundary_of
 from meshing.mesh_file import read_mesh, write_mesh
+from meshing.mmpde import MMPDE
+from meshing.monitor import ExpressionMonitor
 
 
 def square(size: int = 4) -> meshio.Mesh:
-    """A square of triangles in shuffled order, sides marked 11 to 14, two kinds of cells, a scalar and a vector."""
+    """A square of triangles in shuffled order, sides marked 11 to 14, a scalar and a vector."""
     rng = np.random.default_rng(5)
     x = np.linspace(0.0, 1.0, size + 1)
     grid = np.arange((size + 1) ** 2).reshape(size + 1, size + 1)
@@ -33,7 +35,7 @@ def square(size: int = 4) -> meshio.Mesh:
         [("line", place[lines]), ("triangle", place[cells])],
         point_data={"u": shuffled[:, 0] ** 2, "v": shuffled[:, :2] * [1.0, -2.0]},
         cell_data={
-            "gmsh:physical": [np.repeat([11, 12, 13, 14], size), np.arange(len(cells)) % 2 + 1],
+            "gmsh:physical": [np.repeat([11, 12, 13, 14], size), np.full(len(cells), 3)],
             "gmsh:geometrical": [np.repeat([1, 2, 3, 4], size), np.ones(len(cells), dtype=int)],
         },
     )
@@ -138,6 +140,31 @@ def test_numbers_of_the_facets_are_no_markers(tmp_path: Path) -> None:
     original.cell_data = {"number": [np.arange(1, 17), np.arange(1, 33)]}
     meshio.write(tmp_path / "a.vtu", original)
     assert list(read_mesh(tmp_path / "a.vtu").mesh.exterior_facets.unique_markers) == [1]
+
+
+def test_facets_of_marker_zero_have_none_and_the_others_keep_theirs(tmp_path: Path) -> None:
+    original = square()
+    original.cell_data = {"gmsh:physical": [np.repeat([0, 7, 0, 8], 4), np.full(32, 3)]}
+    meshio.write(tmp_path / "a.vtu", original)
+    mesh = read_mesh(tmp_path / "a.vtu").mesh
+    assert {7, 8} <= set(mesh.exterior_facets.unique_markers)
+    assert assemble(Constant(1.0) * ds(7, domain=mesh)) == pytest.approx(1.0, rel=1e-14)
+    assert assemble(Constant(1.0) * ds(domain=mesh)) == pytest.approx(4.0, rel=1e-14)
+
+
+def test_vertices_slide_along_the_interface_of_two_materials(tmp_path: Path) -> None:
+    original = square(8)
+    x = original.points[original.cells_dict["triangle"], 0].mean(axis=1)
+    original.cell_data["gmsh:physical"][1] = np.where(x < 0.5, 3, 4)
+    meshio.write(tmp_path / "a.vtu", original)
+    mesh = read_mesh(tmp_path / "a.vtu").mesh
+    peak = ExpressionMonitor(lambda x: 1 + 10 * exp(-20 * ((x[0] - 0.4) ** 2 + (x[1] - 0.3) ** 2)))
+    moved = MMPDE().move(mesh, peak).coordinates.dat.data_ro
+    before = mesh.coordinates.dat.data_ro
+    interface = before[:, 0] == 0.5
+    np.testing.assert_array_equal(moved[interface, 0], 0.5)
+    inside = interface & (before[:, 1] > 0) & (before[:, 1] < 1)
+    assert (np.abs(moved[inside, 1] - before[inside, 1]) > 1e-3).all()
 
 
 def test_a_tensor_field_comes_back_as_it_was(tmp_path: Path) -> None:
