@@ -10,6 +10,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from meshing.cell_maps import CellMaps
+from meshing.nearest import nearest_tree
 
 # Multiple of the spacing of floating point numbers by which the place of a point may be off.
 _ROUNDING = 64.0 * np.finfo(float).eps
@@ -139,7 +140,7 @@ class CellWalk:
 
     @cached_property
     def _centroids(self) -> cKDTree:
-        return cKDTree(self._corners.mean(axis=1))
+        return nearest_tree(self._corners.mean(axis=1))
 
     @cached_property
     def _balls(self) -> _Balls:
@@ -177,7 +178,7 @@ class _Balls:
         self._groups = []
         for value in np.unique(size):
             members = np.flatnonzero(size == value)
-            self._groups.append((members, cKDTree(centres[members]), radii[members].max() * (1.0 + 1e-6)))
+            self._groups.append((members, nearest_tree(centres[members]), radii[members].max() * (1.0 + 1e-6)))
 
     def around(self, targets: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return pairs of a target and a simplex whose ball comes as near as the distance, shape (n,), or nearer.

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.spatial import cKDTree
 
+from meshing.nearest import nearest_tree
 from meshing.simplex import vector_lengths
 
 # Samples of a spline between two of its nodes, from the nearest of which its closest point is looked for.
@@ -178,7 +178,7 @@ class ParametricCurve(BoundaryCurve):
             self._before, self._after = np.append(last, gaps), np.append(gaps, last)
         self._samples = samples
         places = self._at(samples, 0)
-        self._tree = cKDTree(places)
+        self._tree = nearest_tree(places)
         # A curve that comes back to its start with a corner there: near to it, both ends have to be tried.
         self._loop = period is None and bool((places[0] == places[-1]).all())
 
@@ -334,7 +334,7 @@ class CurvePiece(BoundaryCurve):
 
     def __init__(self, curve: BoundaryGeometry, nodes: np.ndarray):
         self.curve, self.smooth = curve, curve.smooth
-        self._nodes, self._tree = nodes, cKDTree(nodes)
+        self._nodes, self._tree = nodes, nearest_tree(nodes)
 
     def closest(self, points: np.ndarray) -> np.ndarray:
         """Return the closest points of the curve, shape (N, d) [m]; an end for what lies beyond it."""

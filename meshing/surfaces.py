@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from meshing.curves import BoundaryCurve, BoundaryGeometry, unit_vectors
+from meshing.nearest import nearest_tree
 from meshing.simplex import vector_lengths
 
 # Newton steps towards the curve in which two surfaces meet.
@@ -151,7 +151,7 @@ class Intersection(BoundaryCurve):
 
     def __init__(self, first: BoundaryGeometry, second: BoundaryGeometry, nodes: np.ndarray):
         self._surfaces = (first, second)
-        self._nodes, self._tree = nodes, cKDTree(nodes)
+        self._nodes, self._tree = nodes, nearest_tree(nodes)
         self._size = float(vector_lengths(np.ptp(nodes, axis=0)))
 
     def closest(self, points: np.ndarray) -> np.ndarray:
