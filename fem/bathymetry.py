@@ -87,9 +87,21 @@ def bathymetry(mesh, source: Expr | Function | Grid | float, *, degree: int = 1)
     space = nodal_space(mesh, degree)
     bed = Function(space, name="bathymetry")
     if isinstance(source, Grid):
-        nodes = VectorFunctionSpace(mesh, "DG", degree, variant="equispaced")
-        points = assemble(interpolate(SpatialCoordinate(mesh), nodes))
-        bed.dat.data_wo_with_halos[:] = source(points.dat.data_ro_with_halos)
+        bed.dat.data_wo_with_halos[:] = source(_nodes(space, degree))
     else:
         bed.interpolate(source)
     return bed
+
+
+def _nodes(space, degree: int) -> np.ndarray:
+    """Return where the nodes are, shape (n, 2) [m]: the vertices of each cell, or its centre."""
+    mesh = space.mesh()
+    coordinates = mesh.coordinates.function_space()
+    if coordinates.ufl_element().degree() > 1:
+        nodes = VectorFunctionSpace(mesh, "DG", degree, variant="equispaced")
+        return assemble(interpolate(SpatialCoordinate(mesh), nodes)).dat.data_ro_with_halos
+    corners = mesh.coordinates.dat.data_ro_with_halos[coordinates.cell_node_map().values_with_halo]
+    of_cells = space.cell_node_map().values_with_halo
+    points = np.empty((space.node_set.total_size, corners.shape[2]))
+    points[of_cells] = corners if degree == 1 else corners.mean(axis=1, keepdims=True)
+    return points

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from firedrake import Function, TestFunction, VectorFunctionSpace, assemble, dx
+from firedrake import Function, TestFunction, VectorFunctionSpace, dx
 from mpi4py import MPI
 from pyop2 import op2
 
@@ -76,10 +76,10 @@ class ShallowWaterStepper(TimeStepper):
         self._residual = PreparedAssembler(problem.residual(state, TestFunction(space), bed=self.shore_bed))
         outflow = problem.boundary_outflow(state, bed=self.shore_bed)
         self._outflow = None if outflow is None else PreparedAssembler(outflow)
+        self._measure = PreparedAssembler(TestFunction(bed.function_space()) * dx(domain=problem.mesh))
         self._make_loops()
-        self._measure_nodes()
         self._state_memory, self._start_memory = state.dat._data, self._start.dat._data
-        self.state_changed()
+        self.mesh_changed()
 
     def _check(self, state: Function) -> None:
         data = state.dat.data_ro
@@ -131,8 +131,7 @@ class ShallowWaterStepper(TimeStepper):
 
     def _measure_nodes(self) -> None:
         """Weights of the nodes in the integral over the domain."""
-        bed_space = self.problem.bathymetry.function_space()
-        self._weights = assemble(TestFunction(bed_space) * dx(domain=self.problem.mesh)).dat.data_ro.copy()
+        self._weights = self._measure().dat.data_ro.copy()
 
     # -- state ----------------------------------------------------------------------------------------------
 
@@ -152,6 +151,14 @@ class ShallowWaterStepper(TimeStepper):
         self._allowed._data[0] = np.inf
         self._limit()
         self.state.dat.data_wo[:] = saved
+
+    def mesh_changed(self) -> None:
+        """Bring what depends on the mesh in line with coordinates, bed and state set from outside; changes no value.
+
+        Collective. To be called after the vertices have moved; the topology has to be the same.
+        """
+        self._measure_nodes()
+        self.state_changed()
 
     @property
     def time_scale(self) -> float:

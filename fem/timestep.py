@@ -39,7 +39,7 @@ class Tableau:
         return max(self.scale)
 
 
-def _ssp_second_order(stages: int) -> Tableau:
+def ssp_second_order(stages: int) -> Tableau:
     """Optimal second-order scheme of s stages, SSP coefficient s - 1 (Gottlieb, Shu, Tadmor 2001, section 3)."""
     beta = 1.0 / (stages - 1)
     return Tableau(
@@ -52,9 +52,9 @@ def _ssp_second_order(stages: int) -> Tableau:
 
 TABLEAUX = {
     "euler": Tableau((0.0,), (1.0,), (0.0,), 1),
-    "ssp-rk2": _ssp_second_order(2),
-    "ssp-rk2-3": _ssp_second_order(3),
-    "ssp-rk2-4": _ssp_second_order(4),
+    "ssp-rk2": ssp_second_order(2),
+    "ssp-rk2-3": ssp_second_order(3),
+    "ssp-rk2-4": ssp_second_order(4),
     "ssp-rk3": Tableau((0.0, 0.75, 1.0 / 3.0), (1.0, 1.0, 1.0), (0.0, 1.0, 0.5), 3),  # Shu and Osher (1988)
 }
 

@@ -190,8 +190,9 @@ def derivative_scale(field: Function, sizes: np.ndarray, order: int, scale: Scal
     if scale != "mean" and not (isinstance(scale, Real) and 0.0 < scale <= 100.0):
         raise ValueError(f"scale: got {scale!r}, expected 'mean' or a percentile, more than 0, at most 100, such as 90")
     mesh = field.function_space().mesh()
-    mean, (weights, cells) = mean_of_vertices(mesh, sizes), _vertex_volumes(mesh)
-    largest = mesh.comm.allreduce(float(np.abs(vertex_values(field)).max(initial=0.0)), MPI.MAX)
+    patches = MeshPatches(mesh)
+    mean, (weights, cells) = mean_of_vertices(mesh, sizes), _vertex_volumes(mesh, patches)
+    largest = mesh.comm.allreduce(float(np.abs(vertex_values(field, patches)).max(initial=0.0)), MPI.MAX)
     volume = mesh.comm.allreduce(float(weights.sum()))
     cell = (volume / mesh.comm.allreduce(cells)) ** (1.0 / mesh.geometric_dimension)
     if not mean * cell**order > _ROUNDING * largest:
@@ -206,9 +207,8 @@ def derivative_scale(field: Function, sizes: np.ndarray, order: int, scale: Scal
     return float(values[place]) or mean
 
 
-def _vertex_volumes(mesh) -> tuple[np.ndarray, int]:
+def _vertex_volumes(mesh, patches: MeshPatches) -> tuple[np.ndarray, int]:
     """Return the shares of the domain's volume of the vertices this rank owns, and the number of its cells."""
-    patches = MeshPatches(mesh)
     corners = patches.cells.shape[1]
     volumes = np.abs(simplex_volumes(patches.points, patches.cells))
     shares = patches.sum(np.repeat(volumes[:, None] / corners, corners, axis=1))

@@ -102,7 +102,7 @@ def recovered_derivatives(field: Function) -> tuple[np.ndarray, np.ndarray]:
     volumes = np.abs(simplex_volumes(patches.points, patches.cells))
     if not patches.smallest(volumes) > 0.0:
         raise ValueError("mesh: got a cell without volume, expected cells that are not degenerate; mend it first")
-    values = vertex_values(field)
+    values = vertex_values(field, patches)
     if patches.smallest(np.isfinite(values).astype(float)) < 1.0:
         raise ValueError(f"{field.name()}: got values that are not finite, expected a finite field; mend it")
     # Differences do not change, products of values come nowhere near overflow or underflow.
@@ -114,10 +114,17 @@ def recovered_derivatives(field: Function) -> tuple[np.ndarray, np.ndarray]:
     return size * gradient, size * hessian
 
 
-def vertex_values(field: Function) -> np.ndarray:
+def vertex_values(field: Function, patches: MeshPatches | None = None) -> np.ndarray:
     """Return a scalar field's values in the vertices this rank knows, shape (N,); collective.
 
     Of a field that jumps, the mean over the cells around the vertex, weighted by volume.
+
+    Parameters
+    ----------
+    field
+        Scalar field of any degree.
+    patches
+        Those of its mesh as it is, if there are any.
 
     Raises
     ------
@@ -130,12 +137,22 @@ def vertex_values(field: Function) -> np.ndarray:
         raise ValueError(f"{field.name()}: got a field of shape {shape}, expected a scalar; take its length")
     if space.ufl_element() in mesh.coordinates.ufl_element().sub_elements:
         return field.dat.data_ro_with_halos.copy()
-    # Nodes in the vertices, which those of the default variant are not.
-    broken = Function(FunctionSpace(mesh, "DG", 1, variant="equispaced")).interpolate(field)
-    patches = MeshPatches(mesh)
-    corners = broken.dat.data_ro_with_halos[broken.function_space().cell_node_map().values]
+    patches = patches or MeshPatches(mesh)
+    corners = _corner_values(field, patches.cells.shape[1])
     volumes = np.repeat(np.abs(simplex_volumes(patches.points, patches.cells))[:, None], corners.shape[1], axis=1)
     return patches.sum(volumes * corners) / patches.sum(volumes)
+
+
+def _corner_values(field: Function, corners: int) -> np.ndarray:
+    """Return a scalar field's values in the corners of the cells this rank owns, shape (K, d + 1)."""
+    element = field.function_space().ufl_element()
+    if element.family() in ("Discontinuous Lagrange", "DQ") and element.degree() == 0:
+        return np.repeat(field.dat.data_ro_with_halos[field.function_space().cell_node_map().values], corners, axis=1)
+    # Nodes in the vertices, which those of the default variant are not.
+    space = FunctionSpace(field.function_space().mesh(), "DG", 1, variant="equispaced")
+    if element != space.ufl_element():
+        field = Function(space).interpolate(field)
+    return field.dat.data_ro_with_halos[field.function_space().cell_node_map().values]
 
 
 def _fits(patches: MeshPatches, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -143,18 +160,23 @@ def _fits(patches: MeshPatches, values: np.ndarray) -> tuple[np.ndarray, np.ndar
     points, cells = patches.points, patches.cells
     dimension = points.shape[1]
     others = np.array([np.delete(np.arange(dimension + 1), corner) for corner in range(dimension + 1)])
-    # By cell, corner and other corner.
-    away = points[cells[:, others]] - points[cells][:, :, None]
-    rise = values[cells[:, others]] - values[cells][:, :, None]
+
+    def differences(of_vertices: np.ndarray) -> np.ndarray:
+        """By other corner, cell and corner: sums over a last axis so short would take several times as long."""
+        corners = of_vertices[cells]
+        return np.stack([corners[:, other] - corners for other in others.T])
+
+    away, rise = [differences(component) for component in points.T], differences(values)
     # Units of length in which the patch is as long as wide: slender cells would spoil the condition of the fit.
-    spread = _sums(patches, away, away) / _sums(patches, np.ones_like(away[..., :1]), np.ones_like(away[..., :1]))
-    lengths, axes = np.linalg.eigh(spread)
+    number = patches.sum(np.full(cells.shape, float(dimension)))
+    lengths, axes = np.linalg.eigh(_sums(patches, away) / number[:, None, None])
     unit = axes / np.sqrt(np.maximum(lengths, 1e-14 * lengths[:, -1:]))[:, None, :]
-    scaled = np.einsum("kcoa,kcab->kcob", away, unit[cells])
+    scaled = [sum(away[a] * unit[:, a, b][cells] for a in range(dimension)) for b in range(dimension)]
     first, second = np.triu_indices(dimension)
-    products = scaled[..., first] * scaled[..., second] * np.where(first == second, 0.5, 1.0)
-    terms = np.concatenate([scaled, products], axis=-1)
-    normal, right = _sums(patches, terms, terms), _sums(patches, terms, rise[..., None])
+    products = [scaled[a] * scaled[b] * (0.5 if a == b else 1.0) for a, b in zip(first, second, strict=True)]
+    terms = scaled + products
+    normal = _sums(patches, terms)
+    right = np.stack([patches.sum((term * rise).sum(axis=0)) for term in terms], axis=1)[:, :, None]
     eigenvalues = np.linalg.eigvalsh(normal)
     # Fits to one side are left out: in space their errors are up to four times those of the neighbours' (measured).
     good = ~patches.boundary() & (eigenvalues[:, 0] > _LEAST_EIGENVALUE * eigenvalues[:, -1])
@@ -168,15 +190,12 @@ def _fits(patches: MeshPatches, values: np.ndarray) -> tuple[np.ndarray, np.ndar
     return gradient, hessian, good
 
 
-def _sums(patches: MeshPatches, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return for each vertex the sum over its cells and their other corners of a product of vectors, (N, a, b)."""
-    symmetric = one is other
-    total = np.empty((patches.vertices, one.shape[-1], other.shape[-1]))
-    for a in range(one.shape[-1]):
-        for b in range(a if symmetric else 0, other.shape[-1]):
-            total[:, a, b] = patches.sum(np.einsum("kco,kco->kc", one[..., a], other[..., b]))
-            if symmetric:
-                total[:, b, a] = total[:, a, b]
+def _sums(patches: MeshPatches, parts: list[np.ndarray]) -> np.ndarray:
+    """Return for each vertex the sum over its cells and their other corners of the products of two parts, (N, a, a)."""
+    total = np.empty((patches.vertices, len(parts), len(parts)))
+    for a, one in enumerate(parts):
+        for b, other in enumerate(parts[: a + 1]):
+            total[:, a, b] = total[:, b, a] = patches.sum((one * other).sum(axis=0))
     return total
 
 
@@ -187,25 +206,38 @@ def _fill_from_neighbours(
 
     What has been set is good for neighbours in turn, ring by ring. Return where no good one can be reached, (N,).
     """
-    cells, known = patches.cells, good.copy()
-    corners = patches.points[cells]
-    away = corners - corners.mean(axis=1, keepdims=True)
+    known = good.copy()
+    # Of the other cells, nothing is asked; and what they add up to, in the vertices that are known, is not used.
+    asked = ~known[patches.cells].all(axis=1)
+    cells = patches.cells[asked]
+    # Component by component, as for the fits.
+    away = [(x := component[cells]) - x.mean(axis=1, keepdims=True) for component in patches.points.T]
+
+    def sums(of_corners: np.ndarray) -> np.ndarray:
+        everywhere = np.zeros(patches.cells.shape)
+        everywhere[asked] = of_corners
+        return patches.sum(everywhere)
+
+    filled_gradient, filled_hessian = np.empty_like(gradient), np.empty_like(hessian)
     while True:
         weight = known[cells].astype(float)
-        count = _sum_of_cells(patches, weight.sum(axis=1))
+        count = sums(weight.sum(axis=1, keepdims=True))
         new = ~known & (count > 0.0)
         if not mesh.comm.allreduce(bool(new.any()), MPI.LOR):
             return ~known
-        # The gradient of the quadratic of j is g_j + H_j (x - x_j).
-        curvature = np.einsum("kj,kjab->kab", weight, hessian[cells])
-        slope = np.einsum("kj,kja->ka", weight, gradient[cells])
-        slope -= np.einsum("kj,kjab,kjb->ka", weight, hessian[cells], away)
-        slopes = slope[:, None] + np.einsum("kab,kib->kia", curvature, away)
-        for a in range(away.shape[2]):
-            gradient[new, a] = patches.sum(slopes[..., a])[new] / count[new]
-            for b in range(a, away.shape[2]):
-                mean = _sum_of_cells(patches, curvature[:, a, b])[new] / count[new]
-                hessian[new, a, b] = hessian[new, b, a] = mean
+        # The gradient of the quadratic of j is g_j + H_j (x - x_j); where it is not known, both are still zero.
+        for a, axis in enumerate(gradient.T):
+            slope, slopes = axis[cells], np.zeros(cells.shape)
+            for b, distance in enumerate(away):
+                curvatures = hessian[:, a, b][cells]
+                slope = slope - curvatures * distance
+                slopes += curvatures.sum(axis=1, keepdims=True) * distance
+            filled_gradient[:, a] = sums(slopes + slope.sum(axis=1, keepdims=True))
+            for b in range(a, len(away)):
+                of_cells = hessian[:, a, b][cells].sum(axis=1, keepdims=True)
+                filled_hessian[:, a, b] = filled_hessian[:, b, a] = sums(of_cells)
+        gradient[new] = filled_gradient[new] / count[new, None]
+        hessian[new] = filled_hessian[new] / count[new, None, None]
         known |= new
 
 
