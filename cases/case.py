@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 from firedrake import Function
 
+from cases.moving import Movement
 from cases.options import CaseOptions
+from fem.scalar_law import ScalarLaw
 from fem.shallow_water import ShallowWater
 
 
@@ -55,6 +58,14 @@ class Setup:
         Time between field outputs [s].
     checkpoint_interval
         Time between checkpoints [s].
+    movement
+        How the mesh is to be moved.
+    sample_bed
+        Gives for a mesh the bed in the nodes of the state's element [m].
+    still_level
+        Elevation of still water [m].
+    exact_output
+        Whether steps are shortened so that field outputs fall on their times exactly.
     """
 
     problem: ShallowWater
@@ -66,6 +77,52 @@ class Setup:
     gauge_interval: float
     output_interval: float
     checkpoint_interval: float
+    movement: Movement
+    sample_bed: Callable[..., Function]
+    still_level: float
+    exact_output: bool = False
+
+
+@dataclass(frozen=True)
+class ScalarSetup:
+    """All that the simulation of a scalar law needs whose solution is known.
+
+    Attributes
+    ----------
+    problem
+        Equation, on the mesh as it is at the beginning.
+    initial
+        u, to be set to the solution at ``t_start``.
+    exact
+        Solution: of points (N, 2) [m] and time [s] to (N,).
+    t_start, t_end
+        Beginning and end [s].
+    t_half
+        Time at which the error is taken too [s].
+    tableau, courant
+        Name of the Runge-Kutta scheme and Courant number, see :class:`fem.scalar_stepper.ScalarStepper`.
+    output_interval
+        Time between field outputs [s].
+    checkpoint_interval
+        Time between checkpoints [s].
+    movement
+        How the mesh is to be moved.
+    exact_output
+        Whether steps are shortened so that field outputs fall on their times exactly.
+    """
+
+    problem: ScalarLaw
+    initial: Function
+    exact: Callable[[np.ndarray, float], np.ndarray]
+    t_start: float
+    t_end: float
+    t_half: float
+    tableau: str
+    courant: float
+    output_interval: float
+    checkpoint_interval: float
+    movement: Movement
+    exact_output: bool = True
 
 
 class Case(ABC):
@@ -82,7 +139,7 @@ class Case(ABC):
         """Return the mesh of these options, on all ranks."""
 
     @abstractmethod
-    def build(self, options, mesh) -> Setup:
+    def build(self, options, mesh) -> Setup | ScalarSetup:
         """Return the simulation of these options on this mesh.
 
         Raises

@@ -43,13 +43,15 @@ def cases() -> None:
 def options(case: Annotated[str, typer.Argument(help="name of a case, see `driftmesh cases`")]) -> None:
     """List the options of a case with units, defaults and meaning."""
     from cases.errors import as_input_error
+    from cases.options import option_names
     from cases.registry import get_case
 
     with as_input_error():
-        fields = get_case(case).Options.model_fields
+        model = get_case(case).Options
+    fields, names = model.model_fields, option_names(model)
     width = max(map(len, fields))
-    for name, field in fields.items():
-        typer.echo(f"{name:{width}} = {field.default!r:<10}  {field.description}")
+    for name in names:
+        typer.echo(f"{name:{width}} = {fields[name].default!r:<10}  {fields[name].description}")
 
 
 @app.command()
@@ -66,7 +68,10 @@ def run(
     case: Annotated[str, typer.Argument(help="name of a case, see `driftmesh cases`")],
     mover: Annotated[
         str | None,
-        typer.Option(help="mesh mover; only `none` (fixed mesh) so far  [default: none]", show_default=False),
+        typer.Option(
+            help="mesh mover: none (fixed mesh), mmpde or monge-ampere, see `driftmesh movers`  [default: none]",
+            show_default=False,
+        ),
     ] = None,
     assignment: Annotated[
         list[str] | None,
@@ -79,6 +84,9 @@ def run(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="seed of everything random")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the checkpoint in --out")] = False,
+    animation: Annotated[
+        bool, typer.Option("--animation", help="write the maps as a film, too: animation.mp4 or, without ffmpeg, .gif")
+    ] = False,
 ) -> None:
     """Run a case and write numbers, fields, figures and a report.
 
@@ -94,10 +102,53 @@ def run(
         out=out,
         seed=seed,
         resume=resume,
+        animation=animation,
     )
-    status = execute(request)
+    _exit_unless_done(execute(request))
+
+
+def _exit_unless_done(status: str) -> None:
     if status != "done":
         raise typer.Exit(EXIT_INTERRUPTED if status == "interrupted" else EXIT_NUMERICAL_FAILURE)
+
+
+@app.command()
+def compare(
+    case: Annotated[str, typer.Argument(help="name of a case, see `driftmesh cases`")],
+    movers: Annotated[
+        str,
+        typer.Option(metavar="NAME,...", help="movers, see `driftmesh movers`; `none` is always among them"),
+    ] = "none,mmpde,monge-ampere",
+    assignment: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="set an option for all runs, as for `run`; repeatable"),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of options, such as a run's config.toml")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder to write into, a folder below for each mover  [default: results/CASE/TIME]"),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="finished run of the case on a fine mesh, to measure the error against"),
+    ] = None,
+) -> None:
+    """Run a case with several movers and put their errors and times beside each other.
+
+    Outputs fall on their times exactly (--set exact_output=true); a reference should have been run so, too.
+    """
+    from cases.compare import CompareRequest
+    from cases.compare import compare as run_comparison
+
+    request = CompareRequest(
+        case=case,
+        movers=tuple(movers.split(",")),
+        assignments=tuple(assignment or ()),
+        config=config,
+        out=out,
+        reference=reference,
+    )
+    _exit_unless_done(run_comparison(request))
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """Figures of a finished run, drawn from the files in its folder: gauges, snapshots, maximum elevation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,7 @@ def maximum_figure(
 
 def snapshot_figure(
     mesh: Mapping[str, Any],
-    snapshots: list[Mapping[str, Any]],
+    snapshots: Sequence[Mapping[str, Any]],
     *,
     dry_depth: float,
     gauges: xarray.Dataset | None = None,
@@ -158,7 +158,7 @@ def snapshot_figure(
     ----------
     mesh : mapping
         ``points`` (P, 2) m, ``cells`` (K, 3), ``bathymetry`` (P,) m, positive up.
-    snapshots : list of mappings, not empty
+    snapshots : sequence of mappings, not empty
         Each with ``time`` [s], ``elevation`` (P,) and ``depth`` (P,) in m; ``points`` and ``bathymetry`` of
         its own, if it has them, stand in for the mesh's.
     dry_depth : float, m
@@ -200,7 +200,7 @@ def snapshot_figure(
 
 
 def write_figures(
-    out: Path, *, dry_depth: float, rmse: Mapping[str, float | None] | None = None
+    out: Path, *, dry_depth: float, rmse: Mapping[str, float | None] | None = None, moves: bool = False
 ) -> list[tuple[Path, str]]:
     """Write ``out/figures/*.png`` for whatever the run left: gauges, snapshots, maximum.
 
@@ -212,6 +212,8 @@ def write_figures(
         Shallower places show as land.
     rmse : mapping, optional
         Root mean square difference [m] by gauge name, printed in the gauge figure.
+    moves : bool
+        Whether the mesh moves, which is a figure more.
 
     Returns
     -------
@@ -227,11 +229,17 @@ def write_figures(
         figures.append(("gauges", gauge_figure(gauges, rmse=rmse), caption + "."))
     if (maps / "mesh.npz").is_file():
         mesh = _load(maps / "mesh.npz")
-        snapshots: list[Mapping[str, Any]] = [_load(file) for file in sorted(maps.glob("[0-9]*.npz"))]
+        snapshots: list[dict[str, Any]] = [_load(file) for file in sorted(maps.glob("[0-9]*.npz"))]
         if snapshots:
             caption = "Surface elevation; dry land in grey, the still-water shoreline in black."
             figure = snapshot_figure(mesh, snapshots, dry_depth=dry_depth, gauges=gauges)
             figures.append(("snapshots", figure, caption))
+        if snapshots and moves:
+            from cases.moving_figures import moving_mesh_figure  # which is drawn in the style of these figures
+
+            chosen = [mesh | snapshots[i] for i in _spread(snapshots, dry_depth)]
+            caption = "The mesh, which moves, in the colours of the elevation; dry land in grey."
+            figures.append(("meshes", moving_mesh_figure(chosen, dry_depth=dry_depth), caption))
         if (maps / "maximum.npz").is_file():
             caption = "Largest surface elevation of the run over the shaded bed; the black line is the "
             caption += "still-water shoreline, fine lines are depth contours."
@@ -271,7 +279,7 @@ def _limits(elevation: Array) -> tuple[float, float]:
     return (float(low), float(high)) if high - low > 1e-12 else (float(low) - 1e-3, float(high) + 1e-3)
 
 
-def _spread(snapshots: list[Mapping[str, Any]], dry_depth: float, at_most: int = 6) -> list[int]:
+def _spread(snapshots: Sequence[Mapping[str, Any]], dry_depth: float, at_most: int = 6) -> list[int]:
     """Return evenly spread numbers, from the first snapshot in which something is to be seen."""
     if len(snapshots) <= at_most:
         return list(range(len(snapshots)))

@@ -10,19 +10,23 @@ from pydantic import Field
 
 from cases.case import Case, Gauges, Setup
 from cases.monai_data import load_monai
-from cases.options import CaseOptions
+from cases.moving import Movement
+from cases.options import CaseOptions, MovingOptions
 from cases.units import Unit
 from fem.bathymetry import Grid, bathymetry
 from fem.boundary import PrescribedElevation
 from fem.shallow_water import ShallowWater
 from fem.timestep import TABLEAUX
+from meshing.field_monitors import HessianMonitor
+from meshing.monitor import Monitor
+from meshing.shaping import Shaping
 
 LENGTH_X, LENGTH_Y = 5.488, 3.402
 OFFSHORE = 1  # marker of the side x = 0 in Firedrake's RectangleMesh
 STILL_WATER = 0.0
 
 
-class MonaiOptions(CaseOptions):
+class MonaiOptions(MovingOptions):
     """Options of the Monai case; each takes a number in its unit, or a text such as ``"5 cm"``."""
 
     resolution: Annotated[float, Unit("m")] = Field(
@@ -35,6 +39,9 @@ class MonaiOptions(CaseOptions):
     t_end: Annotated[float, Unit("s")] = Field(22.5, gt=0, le=600, description="simulated time [s]")
     output_interval: Annotated[float, Unit("s")] = Field(
         2.5, gt=0, description="simulated time between field outputs [s]"
+    )
+    exact_output: bool = Field(
+        False, description="shorten steps so that field outputs fall on their times exactly, to compare runs"
     )
     gauge_interval: Annotated[float, Unit("s")] = Field(
         0.05, gt=0, description="simulated time between gauge samples [s]"
@@ -49,6 +56,18 @@ class MonaiOptions(CaseOptions):
     dry_depth: Annotated[float, Unit("m")] = Field(
         1e-4, gt=0, le=0.01, description="depth below which a film counts as dry [m]"
     )
+
+
+def monitor(problem: ShallowWater, state: Function, options: MonaiOptions) -> Monitor:
+    """Return the monitor function of a state: small cells where the water's surface is curved.
+
+    On land, where there is no surface, the level of still water stands for it: the shore is where the wave is.
+    """
+    surface = Function(problem.bathymetry.function_space(), name="elevation")
+    depth, bed = state.dat.data_ro_with_halos[:, 0], problem.bathymetry.dat.data_ro_with_halos
+    surface.dat.data_wo_with_halos[:] = np.where(depth > problem.dry_depth, depth + bed, STILL_WATER)
+    shaping = Shaping(smoothing=options.monitor_smoothing, max_size_ratio=options.max_size_ratio)
+    return HessianMonitor(surface, shaping=shaping)
 
 
 class Monai(Case):
@@ -72,7 +91,12 @@ class Monai(Case):
     def build(self, options: MonaiOptions, mesh) -> Setup:
         """See :meth:`cases.case.Case.build`."""
         data = load_monai()
-        bed = bathymetry(mesh, Grid(data.x, data.y, data.bathymetry), degree=options.order)
+        grid = Grid(data.x, data.y, data.bathymetry)
+
+        def sample_bed(mesh) -> Function:
+            return bathymetry(mesh, grid, degree=options.order)
+
+        bed = sample_bed(mesh)
         wave = PrescribedElevation(data.wave_time, data.wave_elevation, after_end="open", open_elevation=STILL_WATER)
         problem = ShallowWater(
             bathymetry=bed,
@@ -97,4 +121,12 @@ class Monai(Case):
             gauge_interval=options.gauge_interval,
             output_interval=options.output_interval,
             checkpoint_interval=options.checkpoint_interval,
+            movement=Movement(
+                monitor=lambda: monitor(problem, initial, options),
+                every=options.move_every,
+                threshold=options.move_threshold,
+            ),
+            sample_bed=sample_bed,
+            still_level=STILL_WATER,
+            exact_output=options.exact_output,
         )

@@ -4,17 +4,39 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 
 class CaseOptions(BaseModel):
     """Base of every case's options: frozen, no unknown key, no NaN or infinity, no truth value as number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class MovingOptions(CaseOptions):
+    """Options of every case whose mesh can move; without effect on a run with the mover ``none``."""
+
+    move_every: int = Field(20, ge=1, le=1_000_000, description="time steps between two looks at the mesh")
+    move_threshold: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="move if std/mean of the cells' integrals of the monitor function exceeds this; 0 for always",
+    )
+    monitor_smoothing: float = Field(1.0, ge=0, le=50, description="length of the monitor function's filter [cells]")
+    max_size_ratio: float = Field(
+        5.0, ge=1, le=1000, description="greatest ratio of cell sizes that the monitor function asks for"
+    )
+
+
+def option_names(model: type[CaseOptions]) -> list[str]:
+    """Return the names of the options of a model: its own first, then those of every case whose mesh can move."""
+    # What is inherited stands first in the model.
+    return sorted(model.model_fields, key=lambda name: name in MovingOptions.model_fields)
 
 
 Options = TypeVar("Options", bound=CaseOptions)
@@ -75,7 +97,7 @@ def build_options(model: type[Options], *layers: Mapping[str, Any]) -> Options:
 def _one_line(model: type[CaseOptions], error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
-    known: Sequence[str] = list(model.model_fields)
+    known = option_names(model)
     if first["type"] == "extra_forbidden":
         close = difflib.get_close_matches(key, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else "see the list"

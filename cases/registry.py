@@ -10,6 +10,8 @@ from cases.case import Case
 # name -> module:class, imported when asked for, so that one case's data do not slow another down
 CASES = {
     "monai": "cases.monai:Monai",
+    "swirl": "cases.swirl:SwirlCase",
+    "burgers": "cases.burgers:BurgersCase",
 }
 
 

@@ -23,7 +23,13 @@ GAUGE_COLUMNS = (
     ("takacs_dissipation", "dissipation", 1e4, "cm²", ".4f"),
     ("takacs_dispersion", "dispersion", 1e4, "cm²", ".4f"),
 )
-TIMINGS = (("solver_s", "solver"), ("mover_s", "mesh mover"), ("transfer_s", "transfer"), ("io_s", "files"))
+TIMINGS = (
+    ("solver_s", "solver"),
+    ("mover_s", "mesh mover"),
+    ("monitor_s", "monitor function"),
+    ("transfer_s", "transfer"),
+    ("io_s", "files"),
+)
 # Metrics with a place of their own on the page; the others are listed under their names.
 PLACED = ("mass_drift_rel", "min_jacobian_ratio", "tangled_moves", "gauges")
 ABSENT = "–"

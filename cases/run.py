@@ -10,15 +10,17 @@ from typing import Any
 from firedrake import COMM_WORLD
 from rich.console import Console
 
-from cases.case import Case
+from cases.case import Case, ScalarSetup
 from cases.checkpoint import Checkpoint, load_checkpoint
 from cases.errors import InputError, abort_all_ranks_on_crash, as_input_error, on_rank_zero
+from cases.moving import FIXED, check_mover
 from cases.options import CaseOptions, build_options, parse_assignment, read_config
 from cases.registry import get_case
 from cases.run_folder import check_folder, default_folder, prepare_folder, write_config
+from cases.scalar_simulation import ScalarSimulation
 from cases.simulation import Simulation
+from cases.time_loop import TimeLoop
 
-MOVERS = ("none",)
 # Options that may change when a run goes on; any other would make it another run.
 CHANGEABLE_ON_RESUME = frozenset({"t_end", "output_interval", "checkpoint_interval"})
 
@@ -34,6 +36,7 @@ class RunRequest:
     out: Path | None = None
     seed: int | None = None
     resume: bool = False
+    animation: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,12 @@ def plan(request: RunRequest) -> RunPlan:
                 f"--resume: got another {fixed[0]}, expected {getattr(before, fixed[0])!r} as in the run; "
                 "start a new run in another folder"
             )
-    mover = request.mover or config.get("mover", stored.get("mover", "none"))
-    if mover not in MOVERS:
-        raise InputError(f"mover: got {mover!r}, expected one of {', '.join(MOVERS)}; meshes do not move yet")
+    mover = check_mover(request.mover or config.get("mover", stored.get("mover", FIXED)))
+    if request.resume and mover != stored.get("mover", FIXED):
+        raise InputError(
+            f"--resume: got mover {mover!r}, expected {stored.get('mover', FIXED)!r} as in the run; "
+            "start a new run in another folder"
+        )
     seed = request.seed if request.seed is not None else config.get("seed", stored.get("seed", 0))
     if type(seed) is not int or seed < 0:
         raise InputError(f"seed: got {seed!r}, expected an integer from 0 on; for example --seed 1")
@@ -131,7 +137,16 @@ def execute(request: RunRequest, *, quiet: bool = False) -> str:
         write_config(checked.out, checked.case.name, checked.mover, checked.seed, options)
 
     on_rank_zero(comm, begin)
-    simulation = Simulation(checked.case, setup, checked.out, checkpoint)
+    simulation: TimeLoop
+    if isinstance(setup, ScalarSetup):
+        simulation = ScalarSimulation(checked.case, setup, checked.out, checkpoint, mover=checked.mover)
+    else:
+        simulation = Simulation(checked.case, setup, checked.out, checkpoint, mover=checked.mover)
     status = simulation.run(console)
-    simulation.finish(status, checked.options, checked.mover, checked.seed, console)
+    simulation.finish(status, checked.options, checked.seed, console)
+    if request.animation:
+        from cases.animation import write_animation
+
+        file = on_rank_zero(comm, lambda: write_animation(checked.out, dry_depth=simulation.dry_depth))
+        console.print(f"animation: {file}")
     return status

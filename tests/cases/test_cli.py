@@ -29,8 +29,8 @@ BROKEN_FILES = {
 }
 # Arguments after `run`, then what the line has to say.
 BAD_INPUT = {
-    "unknown case": ("monay", r"case: got 'monay', expected one of monai; did you mean 'monai'\?"),
-    "far case": ("zzz", "case: got 'zzz', expected one of monai; `driftmesh cases` lists them"),
+    "unknown case": ("monay", r"case: got 'monay', expected one of monai, swirl, burgers; did you mean 'monai'\?"),
+    "far case": ("zzz", "case: got 'zzz', expected one of monai, swirl, burgers; `driftmesh cases` lists them"),
     "unknown key": (
         "monai --set resolutoin=0.1",
         r"option: got unknown key 'resolutoin', expected one of .*; did you mean 'resolution'\?",
@@ -50,7 +50,7 @@ BAD_INPUT = {
         "--set: got 'resolution', expected key=value; for example --set .*",
     ),
     "second of two": ("monai --set friction=0 --set order=7", "option order: got 7, expected 0 or 1; .*"),
-    "unknown mover": ("monai --mover um2n", "mover: got 'um2n', expected one of none; .*"),
+    "unknown mover": ("monai --mover um2n", "mover: got 'um2n', expected one of none, monge-ampere, mmpde; .*"),
     "missing file": (
         "monai --config absent.toml",
         "config: got absent.toml, expected a readable TOML file; No such file or directory",
@@ -77,7 +77,7 @@ BAD_INPUT = {
         "monai --config other-case.toml",
         "config: got case 'thacker' in other-case.toml, expected 'monai'",
     ),
-    "mover in file": ("monai --config mover.toml", "mover: got 'um2n', expected one of none; .*"),
+    "mover in file": ("monai --config mover.toml", "mover: got 'um2n', expected one of none, monge-ampere, mmpde; .*"),
     "seed in file": ("monai --config seed.toml", "seed: got 'five', expected an integer from 0 on; .*"),
     "file for a folder": (
         "monai --out broken.toml/below",
@@ -134,7 +134,7 @@ def test_bad_input_of_the_installed_command(name: str, driftmesh_process, files,
         ("run monai more", "Got unexpected extra argument.*more.*; see `driftmesh run --help`"),
         ("run monai --seed five", "Invalid value for '--seed': .* integer.*; see `driftmesh run --help`"),
         ("run monai --seed -1", "Invalid value for '--seed': .* 0; see `driftmesh run --help`"),
-        ("options monay", r"case: got 'monay', expected one of monai; did you mean 'monai'\?"),
+        ("options monay", r"case: got 'monay', expected one of monai, swirl, burgers; did you mean 'monai'\?"),
     ],
     ids=lambda value: value if len(value) < 30 else "",
 )
@@ -393,7 +393,7 @@ def test_help_of_run(driftmesh_process) -> None:
 def test_cases(driftmesh) -> None:
     outcome = driftmesh("cases")
     assert (outcome.code, outcome.err) == (0, "")
-    assert re.search(r"^monai  Monai Valley tsunami", outcome.out, re.MULTILINE)
+    assert re.search(r"^monai +Monai Valley tsunami", outcome.out, re.MULTILINE)
 
 
 def test_options(driftmesh) -> None:

@@ -30,7 +30,7 @@ from fem.shallow_water_stepper import ShallowWaterStepper
 SURGE = ("--set", "resolution=0.4", "--set", "t_end=18", "--set", "output_interval=3", "--set", "checkpoint_interval=3")
 RUN_KEYS = {
     "case", "mover", "status", "config", "seed", "ranks", "versions", "commit", "cells", "dofs", "steps", "moves",
-    "wall_s", "solver_s", "mover_s", "transfer_s", "io_s", "peak_rss_mb", "metrics",
+    "wall_s", "solver_s", "mover_s", "monitor_s", "transfer_s", "io_s", "peak_rss_mb", "metrics",
 }  # fmt: skip
 GAUGE_KEYS = {"rmse", "peak", "peak_time", "reference_peak", "peak_error_pct"}
 
@@ -68,7 +68,7 @@ def test_run_json(small_run: Path) -> None:
     run = _run_json(small_run)
     assert run.keys() >= RUN_KEYS
     assert (run["case"], run["mover"], run["status"], run["seed"], run["ranks"]) == ("monai", "none", "done", 0, 1)
-    assert (run["moves"], run["mover_s"], run["transfer_s"]) == (0, 0.0, 0.0)
+    assert (run["moves"], run["mover_s"], run["monitor_s"], run["transfer_s"]) == (0, 0.0, 0.0, 0.0)
     assert run["config"] == MonaiOptions(resolution=0.4, t_end=4, output_interval=1).model_dump()
     assert {"python", "firedrake", "petsc", "numpy", "driftmesh"} <= run["versions"].keys()
     assert run["cells"] == 4 * round(5.488 / 0.4) * round(3.402 / 0.4)

@@ -1,0 +1,310 @@
+"""The loop that every run goes through: steps, moves of the mesh, outputs, checkpoints, and its numbers at the end."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from firedrake import Function
+from mpi4py import MPI
+from rich.console import Console
+
+from cases.case import Case, ScalarSetup, Setup
+from cases.checkpoint import Checkpoint, save_checkpoint
+from cases.errors import on_rank_zero
+from cases.moving import MeshMotion
+from cases.options import CaseOptions
+from cases.progress import RunProgress
+from cases.run_folder import commit, versions, write_json
+from coupling.driver import MovingRecord
+from fem.timestep import StepResult, StepStatus
+
+# Steps between two looks at whether somebody wants the run to stop; a look is a message to all ranks.
+STEPS_BETWEEN_LOOKS = 20
+# Two times are the same if they differ by less than this share of the time between outputs.
+_SAME_TIME = 1e-12
+
+
+class _Stepper(Protocol):
+    inflow: float
+
+    def step(self, t: float, dt_max: float) -> StepResult: ...
+
+    def mass(self) -> float: ...
+
+
+class _Maps(Protocol):
+    def write(self, t: float) -> None: ...
+
+
+class _Ticks:
+    """Multiples of an interval [s], from the first after a time on."""
+
+    def __init__(self, interval: float, t: float):
+        self.interval = interval
+        self.number = int(np.floor(t / interval * (1 + _SAME_TIME))) + 1
+
+    def next(self, marks: Sequence[float]) -> float:
+        """Return the next one, which is the mark from which it differs by rounding only, if there is such a mark."""
+        time = self.number * self.interval
+        return next((mark for mark in marks if abs(time - mark) < _SAME_TIME * max(abs(mark), self.interval)), time)
+
+
+class TimeLoop(ABC):
+    """One run: what all equations share. A subclass makes stepper, maps and, if the mesh moves, the motion.
+
+    Parameters
+    ----------
+    case
+        Case the run belongs to.
+    setup
+        What to simulate.
+    out
+        Folder to write into; it exists.
+    mover
+        Name of the mover.
+    t
+        Time of the state that the run starts from [s].
+    checkpoint
+        State to go on from, on the mesh of ``setup``.
+    """
+
+    # Cells shallower are drawn as land [m].
+    dry_depth: float = 0.0
+    # Times at which a step ends exactly and a map is written, besides those of the output [s].
+    stops: Sequence[float] = ()
+    _motionless: ClassVar[dict[str, Any]] = {"min_jacobian_ratio": 1.0, "tangled_moves": 0}
+
+    stepper: _Stepper
+    maps: _Maps
+
+    def __init__(
+        self,
+        case: Case,
+        setup: Setup | ScalarSetup,
+        out: Path,
+        *,
+        mover: str,
+        t: float = 0.0,
+        checkpoint: Checkpoint | None = None,
+    ):
+        self.case, self.out, self.mover = case, out, mover
+        self.setup = setup
+        self.comm = setup.problem.mesh.comm
+        self.state: Function = setup.initial
+        self.motion: MeshMotion | None = None
+        self.t, self.steps, self.retries = t, 0, 0
+        self.initial_mass = 0.0
+        self.wall = {"solver": 0.0, "io": 0.0}
+        self.elapsed_before = 0.0
+        self.resumed = checkpoint is not None
+        self._began = time.perf_counter()
+        self._stop_requested = False
+
+    # -- what an equation adds ------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _observe(self) -> None:
+        """Record what has to be recorded after a step, before the mesh moves."""
+
+    @abstractmethod
+    def _kept(self) -> tuple[dict[str, float], dict[str, Function], dict[str, np.ndarray]]:
+        """Return scalars, fields and arrays of the equation that a checkpoint has to keep."""
+
+    @abstractmethod
+    def _metrics(self) -> dict[str, Any]:
+        """Return the metrics of the equation; collective."""
+
+    @abstractmethod
+    def _write_results(self) -> None:
+        """Write what there is besides maps and run.json; collective."""
+
+    @abstractmethod
+    def _draw(self, metrics: Mapping[str, Any]) -> Sequence[tuple[Path, str]]:
+        """Draw the figures from the files of the run, on rank 0, and return them with their captions."""
+
+    @abstractmethod
+    def _say_results(self, metrics: Mapping[str, Any], console: Console) -> None:
+        """Say in some lines what has come out."""
+
+    # -- the loop -------------------------------------------------------------------------------------------
+
+    def run(self, console: Console) -> str:
+        """Step to the end; return ``done``, ``interrupted`` or ``failed``."""
+        self._began = time.perf_counter()
+        handlers = {s: signal.signal(s, self._request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with RunProgress(console, self.case.name, self.setup.t_end) as progress:
+                status = self._loop(progress)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            self.elapsed_before += time.perf_counter() - self._began
+        return status
+
+    def _loop(self, progress: RunProgress) -> str:
+        setup = self.setup
+        if not self.resumed:
+            self._write_maps()
+            self.save()  # from here on there is a checkpoint of this run to go back to
+        maps, saves = _Ticks(setup.output_interval, self.t), _Ticks(setup.checkpoint_interval, self.t)
+        while self.t < setup.t_end:
+            began = time.perf_counter()
+            ends = [setup.t_end, *(stop for stop in self.stops if stop > self.t)]
+            next_map = maps.next(ends)
+            until = min([*ends, next_map] if setup.exact_output else ends)
+            remaining = until - self.t
+            result = self.stepper.step(self.t, remaining)
+            self.wall["solver"] += time.perf_counter() - began
+            if result.status is StepStatus.FAILED:
+                return "failed"
+            # The last step ends exactly where it is to end, whatever the sum of the steps rounds to.
+            self.t = until if result.dt == remaining else self.t + result.dt
+            self.steps += 1
+            self.retries += result.retries
+            self._observe()
+            if self.motion is not None:
+                self.motion.after_step()
+            if self.t >= next_map or self.t in ends:
+                self._write_maps()
+            maps.number += self.t >= next_map
+            if self.t >= saves.next(ends):
+                if not self.save():
+                    return "failed"
+                saves.number += 1
+            if self.steps % STEPS_BETWEEN_LOOKS == 0:
+                progress.update(self.t, self.steps, result.dt, self.mass_drift)
+                if self.comm.allreduce(self._stop_requested, op=MPI.LOR):
+                    return "interrupted" if self.save() else "failed"
+        return "done" if self.save() else "failed"
+
+    def _request_stop(self, number, frame) -> None:
+        self._stop_requested = True
+
+    def mass_drift(self) -> float:
+        """Return |mass(t) - mass(0) - inflow| / mass(0)."""
+        return abs(self.stepper.mass() - self.initial_mass - self.stepper.inflow) / self.initial_mass
+
+    # -- going on -------------------------------------------------------------------------------------------
+
+    def save(self) -> bool:
+        """Write a checkpoint, unless the state is not finite: then keep the last one and return False; collective."""
+        if not self.comm.allreduce(bool(np.isfinite(self.state.dat.data_ro).all()), op=MPI.LAND):
+            return False
+        began = time.perf_counter()
+        own, fields, arrays = self._kept()
+        scalars = {
+            "t": self.t,
+            "steps": self.steps,
+            "retries": self.retries,
+            "initial_mass": self.initial_mass,
+            "inflow": self.stepper.inflow,
+            "solver_s": self.wall["solver"],
+            "io_s": self.wall["io"],
+            "loop_s": self.elapsed_before + began - self._began,
+            **own,
+        }
+        if self.motion is not None:
+            scalars |= self.motion.saved_scalars
+            fields |= self.motion.saved_fields
+        save_checkpoint(self.out, Checkpoint(self.state, fields, scalars, arrays))
+        if self.motion is not None:
+            self.motion.start_cold()
+        self.wall["io"] += time.perf_counter() - began
+        return True
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        saved = checkpoint.scalars
+        self.state.dat.data_wo[:] = checkpoint.state.dat.data_ro
+        self.t, self.steps, self.retries = saved["t"], int(saved["steps"]), int(saved["retries"])
+        self.initial_mass, self.stepper.inflow = saved["initial_mass"], saved["inflow"]
+        self.wall = {"solver": saved["solver_s"], "io": saved["io_s"]}
+        self.elapsed_before = saved["loop_s"]
+
+    # -- outputs --------------------------------------------------------------------------------------------
+
+    def _write_maps(self) -> None:
+        began = time.perf_counter()
+        self.maps.write(self.t)
+        self.wall["io"] += time.perf_counter() - began
+
+    def finish(self, status: str, options: CaseOptions, seed: int, console: Console) -> None:
+        """Write results, figures, report and run.json, and say where they are."""
+        from cases.report import write_report
+
+        began = time.perf_counter()
+        self._write_results()
+        summary = self._summary(status, options, seed)
+        on_rank_zero(self.comm, lambda: write_json(self.out / "run.json", summary))
+        if self.comm.rank == 0:
+            gallery = self._draw(summary["metrics"])
+            write_report(self.out, title=self.case.title, description=self.case.description, gallery=gallery)
+        summary["io_s"] += time.perf_counter() - began
+        summary["wall_s"] += time.perf_counter() - began
+        summary["peak_rss_mb"] = self._peak_memory()
+        if self.comm.rank == 0:
+            write_json(self.out / "run.json", summary)
+        self._say(summary, console)
+
+    def _summary(self, status: str, options: CaseOptions, seed: int) -> dict[str, Any]:
+        record = MovingRecord() if self.motion is None else self.motion.record
+        return {
+            "case": self.case.name,
+            "mover": self.mover,
+            "status": status,
+            "config": json.loads(options.model_dump_json()),
+            "seed": seed,
+            "ranks": self.comm.size,
+            "versions": versions(),
+            "commit": self.comm.bcast(commit() if self.comm.rank == 0 else None),
+            "cells": int(self.comm.allreduce(self.setup.problem.mesh.cell_set.size)),
+            "dofs": int(self.state.function_space().dim()),
+            "steps": self.steps,
+            "moves": record.moves,
+            "wall_s": self.elapsed_before,
+            "solver_s": self.wall["solver"],
+            "mover_s": record.mover_s,
+            "monitor_s": record.monitor_s,
+            "transfer_s": record.transfer_s,
+            "io_s": self.wall["io"],
+            "peak_rss_mb": self._peak_memory(),
+            "metrics": {
+                "t_end": self.t,
+                "mass_drift_rel": self.mass_drift(),
+                "retried_steps": self.retries,
+                "loop_s": self.elapsed_before,
+                **self._moving_metrics(),
+                **self._metrics(),
+            },
+        }
+
+    def _moving_metrics(self) -> dict[str, Any]:
+        if self.motion is None:
+            return dict(self._motionless)
+        return self.motion.metrics(self.wall["solver"] / self.steps if self.steps else 0.0)
+
+    def _peak_memory(self) -> float:
+        """Return the sum over ranks of the most memory each has held [MiB]; collective."""
+        return self.comm.allreduce(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, op=MPI.SUM)
+
+    def _say(self, summary: dict[str, Any], console: Console) -> None:
+        metrics = summary["metrics"]
+        console.print(
+            f"{summary['case']}: {summary['status']} at t = {metrics['t_end']:g} s, {summary['cells']} cells, "
+            f"{summary['steps']} steps, {summary['wall_s']:.1f} s, mass drift {metrics['mass_drift_rel']:.1e}"
+        )
+        if self.motion is not None:
+            console.print("  " + self.motion.in_words(metrics["overhead_steps"]))
+        self._say_results(metrics, console)
+        if summary["status"] == "failed":
+            console.print(f"no valid step could be found; last good checkpoint: {self.out / 'checkpoint.h5'}")
+        if summary["status"] == "interrupted":
+            console.print(f"go on with: driftmesh run {summary['case']} --resume --out {self.out}")
+        console.print(f"report: {self.out / 'report.html'}")
