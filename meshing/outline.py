@@ -177,7 +177,7 @@ def _own_facets(mesh, facets, priority: tuple[int, ...]) -> tuple[np.ndarray, np
     own = slice(0, facets.set.size)
     cell, opposite = (
         facets.facet_cell_map.values[:, 0],
-        facets.local_facet_dat.data_ro[own].reshape(own.stop, -1)[:, :1],
+        facets.local_facet_dat.data_ro[own].reshape(own.stop, facets.facet_cell_map.arity)[:, :1],
     )
     corners = mesh.coordinates.function_space().cell_node_map().values_with_halo[cell[own]]
     # The facet of a simplex bears the number of the corner opposite to it.
