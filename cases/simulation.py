@@ -16,7 +16,6 @@ from cases.errors import on_rank_zero
 from cases.maps import MapWriter
 from cases.moving import FIXED, MeshMotion
 from cases.output_gauges import gauge_dataset
-from cases.time_loop import STEPS_BETWEEN_LOOKS as STEPS_BETWEEN_LOOKS  # where it has been looked for so far
 from cases.time_loop import TimeLoop
 from fem.gauge_metrics import compare_gauge
 from fem.gauges import GaugeRecorder, GaugeStencil

@@ -23,7 +23,7 @@ from cases.checkpoint import Checkpoint, load_checkpoint
 from cases.monai import MonaiOptions
 from cases.progress import RunProgress
 from cases.run import RunRequest, execute
-from cases.simulation import STEPS_BETWEEN_LOOKS
+from cases.time_loop import STEPS_BETWEEN_LOOKS
 from fem.shallow_water_stepper import ShallowWaterStepper
 
 # Until the wave has run up the shore and begun to go back.
