@@ -201,11 +201,11 @@ class ScalarLaw(Problem):
             term -= self.kinematic_viscosity * jump * dot(grad(v), FacetNormal(self.mesh))
         return term * ds(domain=self.mesh, degree=FACET_DEGREE)
 
-    def boundary_outflow(self, u: Function) -> Form | None:
+    def boundary_outflow(self, u: Function, *, mesh_velocity: Expr | None = None) -> Form | None:
         """Return what flows out through the boundary per second, the very flux of :meth:`residual`; None if closed."""
         if self.boundary_values is None:
             return None
-        return self._boundary_flux(u, None) * ds(domain=self.mesh, degree=FACET_DEGREE)
+        return self._boundary_flux(u, mesh_velocity) * ds(domain=self.mesh, degree=FACET_DEGREE)
 
     def penalty(self, side: str | None = None) -> Expr:
         r"""Return the penalty :math:`\eta` that one side of a facet asks for [m/s].

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from firedrake import DirichletBC, Function, FunctionSpace, TestFunction, assemble, dx
+from firedrake import DirichletBC, Function, FunctionSpace, TestFunction, dx
 from mpi4py import MPI
 from pyop2 import op2
 
 from fem.prepared_loop import PreparedAssembler, argument, prepare_loop
 from fem.scalar_kernels import NO_BOUND, kernel
 from fem.scalar_law import ScalarLaw
+from fem.scalar_motion import ScalarMotion
 from fem.timestep import TABLEAUX, StepResult, StepStatus, TimeStepper
 
 # A mean further beyond its bounds than this share of them is too long a step, not round-off: the step is taken back.
@@ -27,6 +28,10 @@ class ScalarStepper(TimeStepper):
 
     The time step is bounded by :math:`\beta\,\Delta t\, \max_K r_K \le C` with the rates of
     :meth:`fem.scalar_law.ScalarLaw.rate` at its start, over all ranks.
+
+    After :meth:`begin_motion` each step takes the mesh along, by a share of what is left of the way that the same bound
+    permits (:mod:`fem.ale`), until it has arrived. A constant then stays constant, means keep their bounds and the
+    integral stays but for the inflow, as on a fixed mesh.
 
     Parameters
     ----------
@@ -68,9 +73,12 @@ class ScalarStepper(TimeStepper):
         self._start = Function(state.function_space())
         self._saved = state.dat.data_ro_with_halos.copy()  # what a step that fails goes back to
         self._residual = PreparedAssembler(problem.residual(state, TestFunction(state.function_space())))
+        self._measure = PreparedAssembler(TestFunction(state.function_space()) * dx(domain=problem.mesh))
+        self._weights = np.zeros(len(state.dat.data_ro))
         self._rate = PreparedAssembler(problem.rate(state))
         outflow = problem.boundary_outflow(state)
         self._outflow = None if outflow is None else PreparedAssembler(outflow)
+        self._motion: ScalarMotion | None = None
         self._make_loops()
         self.mesh_changed()
 
@@ -123,9 +131,12 @@ class ScalarStepper(TimeStepper):
 
     def mesh_changed(self) -> None:
         """Bring all that depends on the place of the vertices in line with coordinates set from outside; collective."""
-        test = TestFunction(self.state.function_space())
-        self._weights = assemble(test * dx(domain=self.problem.mesh)).dat.data_ro.copy()
+        self._weigh_nodes()
         self.state_changed()
+
+    def _weigh_nodes(self) -> None:
+        """Weights of the nodes in the integral over the domain."""
+        np.copyto(self._weights, self._measure().dat.data_ro)
 
     @property
     def allowed_step(self) -> float:
@@ -139,22 +150,64 @@ class ScalarStepper(TimeStepper):
         self._greatest_rate._data[0] = 0.0
         self._fastest()
 
+    # -- motion of the mesh ---------------------------------------------------------------------------------
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether the mesh is on its way."""
+        return self._motion is not None and self._motion.path.is_moving
+
+    def begin_motion(self, target: Function) -> None:
+        """Set the mesh out for a target, or turn it, if it is on its way; the next steps take it there. Collective.
+
+        Parameters
+        ----------
+        target
+            Where the vertices go, in the space of the mesh's coordinates [m].
+
+        Raises
+        ------
+        ValueError
+            For a scheme whose order is below the dimension, for a target in another space, or to which the straight
+            way is not free.
+        """
+        if self._motion is None:
+            self._motion = ScalarMotion(
+                self.problem,
+                self.state,
+                self._start,
+                (self._lower, self._upper),
+                self._rate.result,
+                self.tableau,
+                self._stage,
+            )
+        self._motion.path.begin(target)
+
     # -- stepping -------------------------------------------------------------------------------------------
 
     def step(self, t: float, dt_max: float) -> StepResult:
         """See :meth:`fem.timestep.TimeStepper.step`."""
         if float(self.problem.time) != t:
             self._measure_rate(t)
-        dt, before = min(dt_max, self.allowed_step), self.inflow
+        motion, before = self._motion if self.is_moving else None, self.inflow
+        bound = self.courant / self.tableau.largest_euler_step
+        dt = min(dt_max, self.allowed_step if motion is None else motion.plan(bound))
         self._saved[...] = self.state.dat.data_ro_with_halos
         for retries in range(MOST_RETRIES):
             if not (np.isfinite(dt) and dt > 0):
                 break
+            if motion is not None:
+                motion.path.set_out(dt)
             if self._run_stages(t, dt):
+                if motion is not None:
+                    motion.path.end_step()
+                    self._weigh_nodes()
                 self._measure_rate(t + dt)
                 return StepResult(StepStatus.DONE, dt, retries)
             self.state.dat.data_wo_with_halos[...] = self._saved
             self.inflow = before
+            if motion is not None:
+                motion.path.halve()
             dt *= 0.5
         self._measure_rate(t)
         return StepResult(StepStatus.FAILED, dt, MOST_RETRIES)
@@ -162,18 +215,25 @@ class ScalarStepper(TimeStepper):
     def _run_stages(self, t: float, dt: float) -> bool:
         """Take all stages; return False if a mean went beyond its bounds, or a value is not finite."""
         scheme, before = self.tableau, self.inflow
+        motion = self._motion if self.is_moving else None
+        residual, outflow = (self._residual, self._outflow) if motion is None else (motion.residual, motion.outflow)
         self._start.dat.data_wo[...] = self.state.dat.data_ro
-        for keep, scale, abscissa in zip(scheme.keep, scheme.scale, scheme.abscissae, strict=True):
+        for keep, scale, abscissa, end in zip(scheme.keep, scheme.scale, scheme.abscissae, scheme.ends, strict=True):
             self.problem.set_time(t + abscissa * dt)
-            self._residual()
-            if self._outflow is not None:
+            residual()
+            if outflow is not None:
                 # The same recursion as the state's, so that mass and inflow agree to round-off.
-                inflow = self.inflow - scale * dt * self._outflow()
+                inflow = self.inflow - scale * dt * outflow()
                 self.inflow = inflow + keep * (before - inflow)
             self._stage._data[:] = keep, scale * dt
             self._excess._data[0] = 0.0
             self._empty_bounds()
-            self._advance()
+            if motion is None:
+                self._advance()
+            else:
+                motion.path.grow(keep, scale * dt, first=abscissa == 0.0)
+                motion.carry()
+                motion.path.place(end)
             self._limit()
             if not self._excess._data[0] <= ROUND_OFF:
                 return False

@@ -20,6 +20,7 @@ from firedrake import (
     dx,
     grad,
     inner,
+    min_value,
     outer,
 )
 from ufl.core.expr import Expr
@@ -120,7 +121,15 @@ class ShallowWater(Problem):
     def _facet_state(self, h, q) -> FacetState:
         return FacetState(h, desingularised_velocity(h, q, self.dry_depth))
 
-    def residual(self, u: Function, v, *, bed: Function | None = None, mesh_velocity: Expr | None = None) -> Form:
+    def residual(
+        self,
+        u: Function,
+        v,
+        *,
+        bed: Function | None = None,
+        mesh_velocity: Expr | None = None,
+        still_depth: Function | None = None,
+    ) -> Form:
         r"""Return R with :math:`(\partial_t U, v) = R(U; v)`, well balanced by hydrostatic reconstruction.
 
         .. math::
@@ -139,7 +148,16 @@ class ShallowWater(Problem):
         bed
             Bed to use in place of :attr:`bathymetry`: the one the limiter lowers at the shore.
         mesh_velocity
-            Velocity of the mesh w [m/s], UFL vector; its normal component must be continuous.
+            Velocity of the mesh w [m/s], UFL vector; its normal component must be continuous. On the boundary it
+            is taken as zero: through a wall that bends nothing flows.
+        still_depth
+            Depth of still water s [m] that the mesh is not to carry along, in the bathymetry's space: R is then without
+
+            .. math:: T = -\int_K s\, w\cdot\nabla v_h + \int_{\partial K} s^* w\cdot n\, v_h, \qquad
+                      s^* = \min(s_-, s_+)
+
+            which is what the mesh velocity contributes for still water: on a facet that is as deep as over the higher
+            of the two beds; in P1 the depth is continuous.
 
         References
         ----------
@@ -151,7 +169,7 @@ class ShallowWater(Problem):
         n = FacetNormal(self.mesh)
         h, q = u[0], as_vector([u[1], u[2]])
         v_h, v_q = v[0], as_vector([v[1], v[2]])
-        form = self._facet_terms(u, v, b, n, mesh_velocity)
+        form = self._facet_terms(u, v, b, n, mesh_velocity, still_depth)
         for condition, markers in self._by_condition():
             flux = condition.flux(self._facet_state(h, q), b, n, g)
             form -= inner(flux, v) * ds(markers, domain=self.mesh, degree=self._facet_degree)
@@ -159,7 +177,8 @@ class ShallowWater(Problem):
             velocity = desingularised_velocity(h, q, self.dry_depth)
             mass, momentum = q, outer(q, velocity) + 0.5 * g * h * h * as_matrix([[1, 0], [0, 1]])
             if mesh_velocity is not None:
-                mass, momentum = mass - h * mesh_velocity, momentum - outer(q, mesh_velocity)
+                carried = h if still_depth is None else h - still_depth
+                mass, momentum = mass - carried * mesh_velocity, momentum - outer(q, mesh_velocity)
             cells = dx(domain=self.mesh, degree=2)
             form += (dot(mass, grad(v_h)) + inner(momentum, grad(v_q)) - g * h * dot(grad(b), v_q)) * cells
         if self.source is not None:
@@ -170,7 +189,7 @@ class ShallowWater(Problem):
     def _facet_degree(self) -> int:
         return 3 if self.degree > 0 else 1
 
-    def _facet_terms(self, u, v, b, n, mesh_velocity) -> Form:
+    def _facet_terms(self, u, v, b, n, mesh_velocity, still_depth) -> Form:
         g = self.gravity
         sides = []
         for side in ("-", "+"):
@@ -180,6 +199,8 @@ class ShallowWater(Problem):
         star_m, star_p = hydrostatic_depths(h_m, b_m, h_p, b_p)
         grid_speed = 0.0 if mesh_velocity is None else dot(mesh_velocity("-"), n("-"))
         flux = hllc_flux(FacetState(star_m, u_m), FacetState(star_p, u_p), n("-"), g, grid_speed)
+        if mesh_velocity is not None and still_depth is not None:
+            flux += as_vector([min_value(still_depth("-"), still_depth("+")) * grid_speed, 0.0, 0.0])
         lift_m, lift_p = 0.5 * g * (h_m * h_m - star_m * star_m), 0.5 * g * (h_p * h_p - star_p * star_p)
 
         def along(lift, normal):

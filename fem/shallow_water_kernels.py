@@ -8,7 +8,10 @@ Two passes over the cells follow each evaluation of the residual:
     vertex-based slope limiting of surface and discharge, positivity about the cell mean, films, the bed at
     the shore, and the time step the new state allows.
 
-Both change nodal values about the cell mean only, so that no pass adds or removes mass. A node's three values
+On a moving mesh ``carry`` takes the place of ``advance``; ``spread`` puts the means into bounds anew after they have
+been changed, and ``pace`` bounds the time step.
+
+Limiting changes nodal values about the cell mean only, so that no pass adds or removes mass. A node's three values
 (h, hu, hv) lie side by side; P1 nodes are the vertices, in the order of the coordinates.
 """
 
@@ -18,6 +21,8 @@ from pyop2 import op2
 
 # Bounds of an empty set of means, before any cell has contributed [m and m^2/s].
 NO_BOUND = 1e300
+# A cell mean below minus this [m] is a real overdraft, not round-off: the step is taken back and halved.
+OVERDRAFT = 1e-14
 
 _COMMON = """
 #include <math.h>
@@ -74,6 +79,20 @@ static inline double cover(double mean, double const *bed) {
 }
 """
 
+# Level and mean discharge of a cell into the bounds of its vertices, for P1.
+_BOUNDS = """
+#define BOUNDS_ARGUMENTS , double const *bed, double *lower, double *upper
+#define INTO_BOUNDS into_bounds(mean, bed, lower, upper);
+static inline void into_bounds(double *mean, double const *bed, double *lower, double *upper) {
+  mean[0] = still_level(mean[0], bed);
+  for (int i = 0; i < 3; i++)
+    for (int c = 0; c < 3; c++) {
+      if (mean[c] < lower[3*i+c]) lower[3*i+c] = mean[c];
+      if (mean[c] > upper[3*i+c]) upper[3*i+c] = mean[c];
+    }
+}
+"""
+
 _ADVANCE_P1 = """
 static void advance(double *u, double const *start, double const *r, double const *x, double const *bed,
                     double const *stage, double *lower, double *upper, double *least) {
@@ -90,12 +109,7 @@ static void advance(double *u, double const *start, double const *r, double cons
     mean[c] /= 3.0;
   }
   if (mean[0] < least[0]) least[0] = mean[0];
-  mean[0] = still_level(mean[0], bed);
-  for (int i = 0; i < 3; i++)
-    for (int c = 0; c < 3; c++) {
-      if (mean[c] < lower[3*i+c]) lower[3*i+c] = mean[c];
-      if (mean[c] > upper[3*i+c]) upper[3*i+c] = mean[c];
-    }
+  into_bounds(mean, bed, lower, upper);
 }
 """
 
@@ -185,6 +199,69 @@ static void limit(double *u, double const *x, double *step) {
 }
 """
 
+# A stage on the moving mesh: V' u' = a V_0 u_0 + (1 - a) (V u + step f) with V' = a V_0 + (1 - a) (V + step growth),
+# solved for the small u' - u, holds for the discharge and for the depth over still water: still water, the transport of
+# which f leaves out, is what it is over the bed as it is. The first of least is the least mean depth; the second what
+# it would be if still water were carried along: less than 0 is an overdraft. Only in P1 does a cell alone tell, and in
+# P0 a step that is stable in P1 overdraws no cell.
+# volumes: V_0, V, V' and the growth, see fem.ale. still: of the bed at the start, now, and after the stage.
+_CARRY = """
+static void carry(double *u, double const *start, double const *r, double const *x, double const *w,
+                  double const *volumes, double const *still_start, double const *still, double const *still_after,
+                  double const *stage, double *least BOUNDS_ARGUMENTS) {
+  double const back = stage[0]*volumes[0]/volumes[2], on = (1.0 - stage[0])*stage[1]/volumes[2], growth = volumes[3];
+  double const weight = NODES > 1 ? NODES*(NODES+1) : 1.0;
+  double mean[3] = {0.0, 0.0, 0.0}, common[3] = {0.0, 0.0, 0.0}, filled = 0.0, flow = 0.0;
+  for (int i = 0; NODES > 1 && i < NODES; i++)
+    for (int c = 0; c < 3; c++) common[c] += r[3*i+c]/(NODES+1);
+  /* what the mesh gathers of still water, the integral of div(s w), less growth times its mean */
+  if (NODES > 1) {
+    double const side = (x[2]-x[0])*(x[5]-x[1]) > (x[4]-x[0])*(x[3]-x[1]) ? 1.0/6.0 : -1.0/6.0;
+    for (int i = 0; i < 3; i++) {
+      int const j = (i+1)%3, k = (i+2)%3;
+      flow += side*still[i]*((x[2*j+1]-x[2*k+1])*(w[0]+w[2]+w[4]) + (x[2*k]-x[2*j])*(w[1]+w[3]+w[5]));
+    }
+  }
+  for (int i = 0; i < NODES; i++) {
+    double over = u[3*i] - still[i];
+    over += back*(start[3*i] - still_start[i] - over) + on*(weight*(r[3*i] - common[0]) - growth*over);
+    u[3*i] = still_after[i] + over;
+    for (int c = 1; c < 3; c++)
+      u[3*i+c] += back*(start[3*i+c] - u[3*i+c]) + on*(weight*(r[3*i+c] - common[c]) - growth*u[3*i+c]);
+    for (int c = 0; c < 3; c++) mean[c] += u[3*i+c]/NODES;
+    filled += (still_after[i] - still[i] - back*(still_start[i] - still[i]))/NODES;
+  }
+  if (mean[0] < least[0]) least[0] = mean[0];
+  if (NODES > 1 && mean[0] - filled + on*flow < least[1]) least[1] = mean[0] - filled + on*flow;
+  INTO_BOUNDS
+}
+"""
+
+_SPREAD = """
+static void spread(double const *u, double const *bed, double *lower, double *upper) {
+  double mean[3];
+  for (int c = 0; c < 3; c++) mean[c] = (u[c] + u[3+c] + u[6+c])/3.0;
+  into_bounds(mean, bed, lower, upper);
+}
+"""
+
+# The longest step for which waves and reach of the cell stay below a bound, at either end; bound: that and the share of
+# the way to the target.
+_PACE = """
+static void pace(double const *u, double const *x, double const *way, double const *reach, double const *bound,
+                 double *longest) {
+  double end[6], fastest = 0.0;
+  for (int k = 0; k < 6; k++) end[k] = x[k] + bound[1]*way[k];
+  for (int i = 0; i < NODES; i++) {
+    double s = speed(u + 3*i);
+    if (s > fastest) fastest = s;
+  }
+  double const before = (bound[0] - bound[1]*reach[0])*width(x), after = (bound[0] - bound[1]*reach[1])*width(end);
+  double const allowed = (before < after ? before : after)/(fastest + 1e-14);
+  if (allowed < longest[0]) longest[0] = allowed;
+}
+"""
+
 # q' = -g n^2 |q| q / h^(7/3) at constant depth has the solution q / (1 + t g n^2 |q| / h^(7/3)).
 _FRICTION = """
 static void friction(double *u, double const *manning, double const *stage) {
@@ -209,12 +286,13 @@ static void raise(double *highest, double const *u, double const *bed) {
 
 
 def kernel(name: str, *, degree: int, gravity: float, dry_depth: float) -> op2.Kernel:
-    """Return the kernel ``advance``, ``limit``, ``friction`` or ``raise`` for polynomial degree 0 or 1.
+    """Return the kernel of a name for polynomial degree 0 or 1.
 
     Parameters
     ----------
     name
-        Which of the four; ``raise`` keeps the highest surface so far.
+        ``advance``, ``limit``, ``friction``, ``raise``, which keeps the highest surface so far, ``carry``, ``pace``, or
+        for degree 1 ``spread``.
     degree
         Polynomial degree of the state.
     gravity
@@ -225,10 +303,14 @@ def kernel(name: str, *, degree: int, gravity: float, dry_depth: float) -> op2.K
     common = _COMMON % {"gravity": gravity, "dry_depth": dry_depth, "no_bound": NO_BOUND}
     bodies = {
         ("advance", 0): _ADVANCE_P0,
-        ("advance", 1): _SHORE + _ADVANCE_P1,
+        ("advance", 1): _SHORE + _BOUNDS + _ADVANCE_P1,
         ("limit", 0): _LIMIT_P0,
         ("limit", 1): _SHORE + _LIMIT_P1,
         **dict.fromkeys((("friction", 0), ("friction", 1)), _FRICTION),
         **dict.fromkeys((("raise", 0), ("raise", 1)), _RAISE),
+        ("carry", 0): "#define BOUNDS_ARGUMENTS\n#define INTO_BOUNDS\n" + _CARRY,
+        ("carry", 1): _SHORE + _BOUNDS + _CARRY,
+        ("spread", 1): _SHORE + _BOUNDS + _SPREAD,
+        **dict.fromkeys((("pace", 0), ("pace", 1)), _PACE),
     }
     return op2.Kernel(common + f"#define NODES {1 if degree == 0 else 3}\n" + bodies[name, degree], name)

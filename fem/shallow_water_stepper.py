@@ -9,11 +9,10 @@ from pyop2 import op2
 
 from fem.prepared_loop import PreparedAssembler, argument, prepare_loop
 from fem.shallow_water import ShallowWater
-from fem.shallow_water_kernels import NO_BOUND, kernel
+from fem.shallow_water_kernels import NO_BOUND, OVERDRAFT, kernel
+from fem.shallow_water_motion import ShallowWaterMotion
 from fem.timestep import TABLEAUX, StepResult, StepStatus, TimeStepper
 
-# A cell mean below minus this [m] is a real overdraft, not round-off: the step is taken back and halved.
-OVERDRAFT = 1e-14
 MOST_RETRIES = 12
 
 
@@ -29,6 +28,10 @@ class ShallowWaterStepper(TimeStepper):
     The time step is bounded by :math:`\beta\,\Delta t \le C \min_K w_K / \max_K (|u| + c)_K` with the smallest
     altitude :math:`w_K`, over all ranks. A step in which a cell would give more water than it has, or a value would
     not be finite, is taken back and halved, so that nothing is ever clipped.
+
+    After :meth:`begin_motion` each step takes the mesh along, by a share of what is left of the way that the same bound
+    permits (:mod:`fem.ale`), and brings the bathymetry in line (:mod:`fem.shallow_water_motion`), until it has arrived.
+    Mass, depths that are not negative, and still water are kept as on a fixed mesh.
 
     Parameters
     ----------
@@ -77,6 +80,8 @@ class ShallowWaterStepper(TimeStepper):
         outflow = problem.boundary_outflow(state, bed=self.shore_bed)
         self._outflow = None if outflow is None else PreparedAssembler(outflow)
         self._measure = PreparedAssembler(TestFunction(bed.function_space()) * dx(domain=problem.mesh))
+        self._weights = np.zeros(len(bed.dat.data_ro))
+        self._motion: ShallowWaterMotion | None = None
         self._make_loops()
         self._state_memory, self._start_memory = state.dat._data, self._start.dat._data
         self.mesh_changed()
@@ -131,7 +136,7 @@ class ShallowWaterStepper(TimeStepper):
 
     def _measure_nodes(self) -> None:
         """Weights of the nodes in the integral over the domain."""
-        self._weights = self._measure().dat.data_ro.copy()
+        np.copyto(self._weights, self._measure().dat.data_ro)
 
     # -- state ----------------------------------------------------------------------------------------------
 
@@ -174,22 +179,75 @@ class ShallowWaterStepper(TimeStepper):
         """Largest time step that the present state allows [s]."""
         return self.courant * self.time_scale / self.tableau.largest_euler_step
 
+    # -- motion of the mesh ---------------------------------------------------------------------------------
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether the mesh is on its way."""
+        return self._motion is not None and self._motion.path.is_moving
+
+    @property
+    def bed_offset(self) -> float:
+        """By how much the bathymetry stands above that given for the last target, to keep the mass [m]."""
+        return 0.0 if self._motion is None else self._motion.offset
+
+    def begin_motion(self, target: Function, bed: Function, still_level: float) -> None:
+        """Set the mesh out for a target, or turn it, if it is on its way; the next steps take it there. Collective.
+
+        Parameters
+        ----------
+        target
+            Where the vertices go, in the space of the mesh's coordinates [m].
+        bed
+            Bed elevation in the nodes as they will be, in the element of the bathymetry [m]. On the way bed values are
+            linear in between, and shifted as a whole so that mass is kept; the bathymetry is written in place.
+        still_level
+            Level L of the still water, which is to stay still [m].
+
+        Raises
+        ------
+        ValueError
+            For a scheme of order 1, for a target in another space, or to which the straight way is not free, for a bed
+            in another element or values that are not finite.
+        """
+        if self._motion is None:
+            self._motion = ShallowWaterMotion(
+                self.problem,
+                self.state,
+                self._start,
+                self.shore_bed,
+                [bound for bound, _ in self._bounds],
+                self._empty_bounds,
+                self._measure,
+                self.tableau,
+                self._stage,
+            )
+        self._motion.begin(target, bed, still_level)
+
     # -- stepping -------------------------------------------------------------------------------------------
 
     def step(self, t: float, dt_max: float) -> StepResult:
         """See :meth:`fem.timestep.TimeStepper.step`."""
-        dt = min(dt_max, self.allowed_step)
-        before = self.inflow
+        motion, before = self._motion if self.is_moving else None, self.inflow
+        bound = self.courant / self.tableau.largest_euler_step
+        dt = min(dt_max, self.allowed_step if motion is None else motion.plan(bound))
         np.copyto(self._saved, self._state_memory)
         for retries in range(MOST_RETRIES):
             if not (np.isfinite(dt) and dt > 0):
                 break
+            if motion is not None:
+                motion.set_out(dt)
             self._rub(self.owed_friction + 0.5 * dt)
             if self._run_stages(t, dt):
                 self.owed_friction = 0.5 * dt
+                if motion is not None:
+                    motion.path.end_step()
+                    self._measure_nodes()
                 return StepResult(StepStatus.DONE, dt, retries)
             self.state.dat.data_wo_with_halos[...] = self._saved
             self.inflow = before
+            if motion is not None:
+                motion.take_back()
             self.state_changed()
             dt *= 0.5
         return StepResult(StepStatus.FAILED, dt, MOST_RETRIES)
@@ -208,23 +266,31 @@ class ShallowWaterStepper(TimeStepper):
     def _run_stages(self, t: float, dt: float) -> bool:
         """Take all stages; return False if a cell gave more water than it had, or a value is not finite."""
         scheme, before = self.tableau, self.inflow
+        motion = self._motion if self.is_moving else None
+        residual = self._residual if motion is None else motion.residual
         np.copyto(self._start_memory, self._state_memory)
-        for keep, scale, abscissa in zip(scheme.keep, scheme.scale, scheme.abscissae, strict=True):
+        for keep, scale, abscissa, end in zip(scheme.keep, scheme.scale, scheme.abscissae, scheme.ends, strict=True):
             self.problem.set_time(t + abscissa * dt)
-            self._residual()
+            residual()
             if self._outflow is not None:
                 # The same recursion as the state's, so that mass and inflow agree to round-off.
                 self.inflow = keep * before + (1.0 - keep) * (self.inflow - scale * dt * self._outflow())
             self._stage._data[:] = keep, scale * dt
-            self._least._data[0] = np.inf
-            for bound, empty in self._bounds:
-                bound.dat.data_wo[...] = empty
-            self._advance()
-            if not self._least._data[0] >= -OVERDRAFT:
+            if motion is None:
+                self._least._data[0] = np.inf
+                self._empty_bounds()
+                self._advance()
+                if not self._least._data[0] >= -OVERDRAFT:
+                    return False
+            elif not motion.stage(keep, scale * dt, end, first=abscissa == 0.0):
                 return False
             self._allowed._data[0] = np.inf
             self._limit()
         return self._is_finite()
+
+    def _empty_bounds(self) -> None:
+        for bound, empty in self._bounds:
+            bound.dat.data_wo[...] = empty
 
     def _is_finite(self) -> bool:
         """Tell whether all values of all ranks are finite; the kernels, compiled for finite numbers, cannot."""

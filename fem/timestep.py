@@ -38,6 +38,11 @@ class Tableau:
         """Largest beta_i: the Euler step in units of the time step, which the CFL condition bounds."""
         return max(self.scale)
 
+    @property
+    def ends(self) -> tuple[float, ...]:
+        """Times of the states that the stages end with, in units of the time step: c_{i+1}, and 1."""
+        return (*self.abscissae[1:], 1.0)
+
 
 def ssp_second_order(stages: int) -> Tableau:
     """Optimal second-order scheme of s stages, SSP coefficient s - 1 (Gottlieb, Shu, Tadmor 2001, section 3)."""
@@ -86,7 +91,12 @@ class StepResult:
 
 
 class TimeStepper(ABC):
-    """Advance a state in time."""
+    """Advance a state in time, and the mesh with it while it is on its way (see ``begin_motion`` of the steppers)."""
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether the mesh is on its way."""
+        return False
 
     @abstractmethod
     def step(self, t: float, dt_max: float) -> StepResult:
