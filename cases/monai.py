@@ -17,8 +17,7 @@ from fem.bathymetry import Grid, bathymetry
 from fem.boundary import PrescribedElevation
 from fem.shallow_water import ShallowWater
 from fem.timestep import TABLEAUX
-from meshing.field_monitors import HessianMonitor
-from meshing.monitor import Monitor
+from fem.wave_monitor import wave_monitor
 from meshing.shaping import Shaping
 
 LENGTH_X, LENGTH_Y = 5.488, 3.402
@@ -56,18 +55,12 @@ class MonaiOptions(MovingOptions):
     dry_depth: Annotated[float, Unit("m")] = Field(
         1e-4, gt=0, le=0.01, description="depth below which a film counts as dry [m]"
     )
-
-
-def monitor(problem: ShallowWater, state: Function, options: MonaiOptions) -> Monitor:
-    """Return the monitor function of a state: small cells where the water's surface is curved.
-
-    On land, where there is no surface, the level of still water stands for it: the shore is where the wave is.
-    """
-    surface = Function(problem.bathymetry.function_space(), name="elevation")
-    depth, bed = state.dat.data_ro_with_halos[:, 0], problem.bathymetry.dat.data_ro_with_halos
-    surface.dat.data_wo_with_halos[:] = np.where(depth > problem.dry_depth, depth + bed, STILL_WATER)
-    shaping = Shaping(smoothing=options.monitor_smoothing, max_size_ratio=options.max_size_ratio)
-    return HessianMonitor(surface, shaping=shaping)
+    max_size_ratio: float = Field(
+        15.0, ge=1, le=1000, description="greatest ratio of cell sizes that the monitor function asks for"
+    )
+    monitor_regularisation: float = Field(
+        0.1, gt=0, le=100, description="the smaller, the more cells go to the waves; times their mean steepness"
+    )
 
 
 class Monai(Case):
@@ -104,6 +97,7 @@ class Monai(Case):
             manning=options.friction,
             dry_depth=options.dry_depth,
         )
+        shaping = Shaping(smoothing=options.monitor_smoothing, max_size_ratio=options.max_size_ratio)
         initial = Function(problem.space(), name="state")
         initial.interpolate(as_vector([max_value(STILL_WATER - bed, 0.0), 0.0, 0.0]))
         return Setup(
@@ -122,9 +116,10 @@ class Monai(Case):
             output_interval=options.output_interval,
             checkpoint_interval=options.checkpoint_interval,
             movement=Movement(
-                monitor=lambda: monitor(problem, initial, options),
+                monitor=lambda: wave_monitor(problem, initial, STILL_WATER, shaping, options.monitor_regularisation),
                 every=options.move_every,
                 threshold=options.move_threshold,
+                transfer=options.transfer,
             ),
             sample_bed=sample_bed,
             still_level=STILL_WATER,

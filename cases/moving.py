@@ -11,14 +11,16 @@ from typing import Any
 from firedrake import Function, Mesh
 
 from cases.checkpoint import Checkpoint
-from coupling.driver import MovingMesh, MovingRecord
+from coupling.driver import MovingMesh, MovingRecord, Ride
+from coupling.registry import LEARNED, MOVERS, get_mover
 from meshing.computational import computational_points, set_computational_mesh
-from meshing.registry import MOVERS, get_mover
 
 FIXED = "none"
 # Movers that need to be told how the boundary moves, which no case does.
 _OF_GIVEN_MOTION = frozenset({"laplacian"})
 _POINTS = "computational_points"
+# Before the names of what the mover remembers, in a checkpoint.
+_OF_MOVER = "mover_"
 
 
 def run_movers() -> tuple[str, ...]:
@@ -32,10 +34,13 @@ def check_mover(name: Any) -> str:
     Raises
     ------
     ValueError
-        If it is none.
+        If it is none, or a learned one whose weights are missing or damaged.
     """
     known = run_movers()
     if name in known:
+        if name in LEARNED:
+            # Weights that are missing or damaged are bad input, and said before anything is written.
+            get_mover(name)
         return name
     hint = "`driftmesh movers` lists them"
     if name in _OF_GIVEN_MOTION:
@@ -59,18 +64,21 @@ class Movement:
     threshold
         Spread of the cells' integrals of the monitor function from which on it pays to move, see
         :class:`coupling.driver.MovingMesh`.
+    transfer
+        Name in :data:`cases.options.TRANSFERS`: how fields come to the moved mesh.
     """
 
     monitor: Callable[[], Callable[..., Function]]
     every: int
     threshold: float
+    transfer: str
 
 
 class MeshMotion:
     """The moving mesh of a simulation, which can be stopped and goes on as if it had not been.
 
-    Of a mover, only its name goes into a checkpoint. At checkpoints movers therefore start cold, without what they
-    remember of earlier moves, in the run that goes on as in the one that is resumed.
+    What the mover remembers of earlier moves is part of a checkpoint, so that a run that goes on from any step goes the
+    way of one that was not stopped.
 
     Parameters
     ----------
@@ -91,11 +99,11 @@ class MeshMotion:
         mesh,
         mover: str,
         movement: Movement,
-        carry: Callable[..., Sequence[tuple[Function, Function]]],
+        carry: Callable[..., Sequence[tuple[Function, Function]] | Ride],
         refresh: Callable[[], None],
         checkpoint: Checkpoint | None = None,
     ):
-        self._name = mover
+        self._name, self._mesh = mover, mesh
         if checkpoint is not None:
             # The mesh comes from the file as it was moved: where it was before is told apart.
             set_computational_mesh(Mesh(checkpoint.fields[_POINTS]))
@@ -120,11 +128,17 @@ class MeshMotion:
             self._overhead_s, self._overhead_moves = saved["overhead_s"], int(saved["overhead_moves"])
             kinds = {field.name: type(getattr(MovingRecord(), field.name)) for field in fields(MovingRecord)}
             self._driver.record = MovingRecord(**{name: kind(saved[name]) for name, kind in kinds.items()})
+            of_mover = {
+                name.removeprefix(_OF_MOVER): function
+                for name, function in checkpoint.fields.items()
+                if name.startswith(_OF_MOVER)
+            }
+            self._driver.mover.remember(mesh, of_mover)
 
-    def after_step(self) -> bool:
-        """Count a step, and move the mesh if it is time; return whether it has moved. Collective."""
+    def after_step(self, *, hold: bool = False) -> bool:
+        """Count a step, and move the mesh if it is time and not on hold; return whether it moves. Collective."""
         began, mover_s = perf_counter(), self.record.mover_s
-        moved = self._driver.after_step()
+        moved = self._driver.after_step(hold=hold)
         if moved and not self._is_first:
             self._overhead_s += perf_counter() - began - (self.record.mover_s - mover_s)
             self._overhead_moves += 1
@@ -134,10 +148,6 @@ class MeshMotion:
     def move(self) -> bool:
         """Move the mesh now if it pays, apart from the steps; return whether it has moved. Collective."""
         return self._driver.move()
-
-    def start_cold(self) -> None:
-        """Forget what the mover remembers of earlier moves."""
-        self._driver.mover = get_mover(self._name)
 
     @property
     def record(self) -> MovingRecord:
@@ -152,8 +162,9 @@ class MeshMotion:
 
     @property
     def saved_fields(self) -> dict[str, Function]:
-        """Functions that a checkpoint has to keep: where the vertices of the computational mesh are [m]."""
-        return {_POINTS: self._points}
+        """Functions that a checkpoint has to keep: the vertices of the computational mesh [m], the mover's memory."""
+        memory = self._driver.mover.memory(self._mesh)
+        return {_POINTS: self._points, **{_OF_MOVER + name: function for name, function in memory.items()}}
 
     def metrics(self, step_s: float) -> dict[str, float | None]:
         """Return the numbers of the moves by their names in run.json.

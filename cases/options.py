@@ -6,9 +6,13 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fem.timestep import TABLEAUX
+
+TRANSFERS = ("remap", "ale")
 
 
 class CaseOptions(BaseModel):
@@ -31,6 +35,20 @@ class MovingOptions(CaseOptions):
     max_size_ratio: float = Field(
         5.0, ge=1, le=1000, description="greatest ratio of cell sizes that the monitor function asks for"
     )
+    transfer: Literal[TRANSFERS] = Field(  # type: ignore[valid-type]
+        "remap",
+        description="how fields come to the moved mesh: remap at once, or ale, taken along by the flow's next steps",
+    )
+
+    @model_validator(mode="after")
+    def _check_scheme(self) -> MovingOptions:
+        scheme = TABLEAUX.get(getattr(self, "scheme", ""))
+        if self.transfer == "ale" and scheme is not None and scheme.order < 2:
+            raise ValueError(
+                f"transfer: got 'ale' with a scheme of order {scheme.order}, expected order 2 or more, as cell volumes "
+                "are quadratic in time; take the scheme ssp-rk2-3"
+            )
+        return self
 
 
 def option_names(model: type[CaseOptions]) -> list[str]:

@@ -42,4 +42,5 @@ def movement(state: Function, options: ScalarOptions) -> Movement:
         monitor=lambda: HessianMonitor(state, shaping=shaping, regularisation=options.monitor_regularisation),
         every=options.move_every,
         threshold=options.move_threshold,
+        transfer=options.transfer,
     )

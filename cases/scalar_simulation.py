@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +86,16 @@ class ScalarSimulation(TimeLoop):
         result.dat.data_wo[:] = self.setup.exact(nodes, self.setup.t_start)
         return result
 
-    def _carry(self, moved_mesh) -> list[tuple[Function, Function]]:
-        """Return the state, with its values on the moved mesh."""
-        started = self.steps > 0
-        return [(self.state, self.transfer(self.state, moved_mesh) if started else self._sampled(moved_mesh))]
+    def _carry(self, moved_mesh) -> list[tuple[Function, Function]] | Callable[[], bool]:
+        """Return the state, with its values on the moved mesh, or set the solver out for it."""
+        if self.steps == 0:
+            return [(self.state, self._sampled(moved_mesh))]
+        if self.setup.movement.transfer != "ale":
+            return [(self.state, self.transfer(self.state, moved_mesh))]
+        target = Function(self.setup.problem.mesh.coordinates.function_space())
+        target.dat.data_wo_with_halos[:] = moved_mesh.coordinates.dat.data_ro_with_halos
+        self.stepper.begin_motion(target)
+        return lambda: self.stepper.is_moving
 
     def _move_to_start(self) -> None:
         """Move the mesh to the initial condition until it stays."""

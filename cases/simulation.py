@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from firedrake import Function
+from firedrake import Function, Mesh
 from rich.console import Console
 
 from cases.case import Case, Setup
@@ -23,6 +23,7 @@ from fem.maximum import MaximumElevation, over_bed
 from fem.remap import RemapTransfer
 from fem.shallow_water_stepper import ShallowWaterStepper
 from fem.shallow_water_transfer import ShallowWaterTransfer
+from fem.transfer import same_space
 
 
 class Simulation(TimeLoop):
@@ -55,12 +56,14 @@ class Simulation(TimeLoop):
         self.transfer = ShallowWaterTransfer(setup.sample_bed, setup.still_level, RemapTransfer())
         if checkpoint is not None and mover != FIXED:
             self.transfer.offset = checkpoint.scalars["bed_offset"]
-            problem.bathymetry.dat.data_wo[:] = problem.bathymetry.dat.data_ro + self.transfer.offset
+            problem.bathymetry.dat.data_wo[:] = checkpoint.fields["bathymetry"].dat.data_ro
         self.stepper = ShallowWaterStepper(problem, self.state, tableau=setup.tableau, courant=setup.courant)
         self.initial_mass = self.stepper.mass()
         self.maximum = MaximumElevation(problem, self.state)
         self.stencil = GaugeStencil(problem.mesh, setup.gauges.points)
         self.recorder = GaugeRecorder(self.stencil, self.state, problem.bathymetry, setup.gauge_interval)
+        # While the mesh is taken along: the rise of the maximum on the mesh that it has left.
+        self._left: Function | None = None
         if mover != FIXED:
             self.motion = MeshMotion(problem.mesh, mover, setup.movement, self._carry, self._mesh_changed, checkpoint)
         if checkpoint is not None:
@@ -79,13 +82,40 @@ class Simulation(TimeLoop):
 
     # -- the mesh -------------------------------------------------------------------------------------------
 
-    def _carry(self, moved_mesh) -> list[tuple[Function, Function]]:
-        """Return the fields that go with the mesh, each with its values on the moved one."""
+    def _carry(self, moved_mesh) -> list[tuple[Function, Function]] | Callable[[], bool]:
+        """Return the fields that go with the mesh, each with its values on the moved one, or set the solver out."""
         problem, level = self.setup.problem, self.setup.still_level
         bed = problem.bathymetry
+        if self.setup.movement.transfer == "ale":
+            self._set_out(moved_mesh)
+            return lambda: self.stepper.is_moving
         moved_state, moved_bed, rise = self.transfer.carry_with(self.state, bed, self.maximum.rise(level), moved_mesh)
         maximum = over_bed(rise, moved_bed, level, problem.dry_depth)
         return [(self.state, moved_state), (bed, moved_bed), (self.maximum.elevation, maximum)]
+
+    def _set_out(self, moved_mesh) -> None:
+        """Let the next steps take the mesh to where another one is."""
+        mesh, level = self.setup.problem.mesh, self.setup.still_level
+        target = Function(mesh.coordinates.function_space())
+        target.dat.data_wo_with_halos[:] = moved_mesh.coordinates.dat.data_ro_with_halos
+        rise = self.maximum.rise(level)
+        self._left = Function(same_space(rise, Mesh(mesh.coordinates.copy(deepcopy=True))), val=rise.dat.data_ro)
+        self.stepper.begin_motion(target, self.setup.sample_bed(moved_mesh), level)
+
+    def _follow(self) -> None:
+        """Bring in line, after a step that has taken the mesh along, what is at fixed places.
+
+        The maximum elevation is that of the mesh the motion began on, remapped when it has arrived: what the few steps
+        on the way would add to it is not known.
+        """
+        problem, level = self.setup.problem, self.setup.still_level
+        self.stencil.locate()
+        self.recorder.refresh()
+        self.transfer.offset = self.stepper.bed_offset
+        if self._left is not None and not self.stepper.is_moving:
+            rise = self.transfer.transfer(self._left, problem.mesh)
+            self._left = None
+            self.maximum.elevation.assign(over_bed(rise, problem.bathymetry, level, problem.dry_depth))
 
     def _mesh_changed(self) -> None:
         """Bring in line all that depends on the mesh and keeps something of it; the one place for it."""
@@ -97,14 +127,18 @@ class Simulation(TimeLoop):
     # -- see TimeLoop ---------------------------------------------------------------------------------------
 
     def _observe(self) -> None:
+        if self._left is not None:
+            self._follow()
         self.recorder.record(self.t)
-        self.maximum.update()
+        if self._left is None:
+            self.maximum.update()
 
     def _kept(self) -> tuple[dict[str, float], dict[str, Function], dict[str, np.ndarray]]:
         scalars = {"time_scale": self.stepper.time_scale, "owed_friction": self.stepper.owed_friction}
+        fields = {"maximum_elevation": self.maximum.elevation, "shore_bed": self.stepper.shore_bed}
         if self.motion is not None:
             scalars["bed_offset"] = self.transfer.offset
-        fields = {"maximum_elevation": self.maximum.elevation, "shore_bed": self.stepper.shore_bed}
+            fields["bathymetry"] = self.setup.problem.bathymetry
         return scalars, fields, self.recorder.snapshot()
 
     def _restore(self, checkpoint: Checkpoint) -> None:

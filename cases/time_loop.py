@@ -35,6 +35,9 @@ _SAME_TIME = 1e-12
 class _Stepper(Protocol):
     inflow: float
 
+    @property
+    def is_moving(self) -> bool: ...
+
     def step(self, t: float, dt_max: float) -> StepResult: ...
 
     def mass(self) -> float: ...
@@ -155,6 +158,7 @@ class TimeLoop(ABC):
             self._write_maps()
             self.save()  # from here on there is a checkpoint of this run to go back to
         maps, saves = _Ticks(setup.output_interval, self.t), _Ticks(setup.checkpoint_interval, self.t)
+        stopping = False
         while self.t < setup.t_end:
             began = time.perf_counter()
             ends = [setup.t_end, *(stop for stop in self.stops if stop > self.t)]
@@ -170,19 +174,22 @@ class TimeLoop(ABC):
             self.steps += 1
             self.retries += result.retries
             self._observe()
+            due = self.t >= saves.next(ends)
             if self.motion is not None:
-                self.motion.after_step()
+                # A checkpoint holds a mesh that rests: where one is due, the mesh does not set out.
+                self.motion.after_step(hold=(due or stopping) and setup.movement.transfer == "ale")
             if self.t >= next_map or self.t in ends:
                 self._write_maps()
             maps.number += self.t >= next_map
-            if self.t >= saves.next(ends):
+            if due and not self.stepper.is_moving:
                 if not self.save():
                     return "failed"
                 saves.number += 1
             if self.steps % STEPS_BETWEEN_LOOKS == 0:
                 progress.update(self.t, self.steps, result.dt, self.mass_drift)
-                if self.comm.allreduce(self._stop_requested, op=MPI.LOR):
-                    return "interrupted" if self.save() else "failed"
+                stopping |= self.comm.allreduce(self._stop_requested, op=MPI.LOR)
+            if stopping and not self.stepper.is_moving:
+                return "interrupted" if self.save() else "failed"
         return "done" if self.save() else "failed"
 
     def _request_stop(self, number, frame) -> None:
@@ -215,8 +222,6 @@ class TimeLoop(ABC):
             scalars |= self.motion.saved_scalars
             fields |= self.motion.saved_fields
         save_checkpoint(self.out, Checkpoint(self.state, fields, scalars, arrays))
-        if self.motion is not None:
-            self.motion.start_cold()
         self.wall["io"] += time.perf_counter() - began
         return True
 

@@ -1,17 +1,26 @@
-"""The moving-mesh driver: the only place that applies coordinates to a running solve."""
+"""The moving-mesh driver: the only place that applies coordinates to a running solve, or sends its solver there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from warnings import warn
 
 import numpy as np
 from firedrake import Function, Mesh
+from firedrake.exceptions import ConvergenceError
+from mpi4py import MPI
 
 from meshing.computational import computational_points
 from meshing.mover import Mover, MoveResult, MoveStatus
 from meshing.quality import mesh_quality
+
+# Failures that may be over at the next move; PETSc's are runtime errors. Other ValueErrors mean bad input.
+_NUMERICAL = (ConvergenceError, RuntimeError, ArithmeticError, np.linalg.LinAlgError)
+
+Ride = Callable[[], bool]
+"""Tells whether a solver that takes its mesh along as it steps is still on its way; on all ranks the same."""
 
 
 @dataclass
@@ -60,7 +69,10 @@ class MovingMesh:
         Makes the monitor function of the present state.
     carry
         Given the moved mesh, gives each field of the solve that changes with the mesh, with its values there: pairs of
-        a function of the solve and one in the same element on the moved mesh.
+        a function of the solve and one in the same element on the moved mesh. That mesh is the same object each time,
+        with its coordinates changed in place. Or, if the solver takes its mesh there itself while it steps (ALE,
+        ``begin_motion`` of the steppers in ``fem``), tells whether it is still on its way, see :data:`Ride`: until it
+        has arrived, the mesh is not looked at.
     refresh
         Called after coordinates and fields have been changed, for whatever else depends on them.
     every
@@ -77,7 +89,7 @@ class MovingMesh:
     Attributes
     ----------
     mover
-        Where the vertices go; may be replaced, as by one that starts cold after a checkpoint.
+        Where the vertices go; may be replaced.
     record
         What has been done. To be restored on going on from a checkpoint, with :attr:`steps`.
     steps
@@ -89,7 +101,7 @@ class MovingMesh:
         mesh,
         mover: Mover,
         monitor: Callable[[], Callable[..., Function]],
-        carry: Callable[..., Sequence[tuple[Function, Function]]],
+        carry: Callable[..., Sequence[tuple[Function, Function]] | Ride],
         refresh: Callable[[], None],
         *,
         every: int = 1,
@@ -103,19 +115,36 @@ class MovingMesh:
         self._carry, self._refresh = carry, refresh
         self._every, self._threshold = every, threshold
         self.steps = 0
-        self._reference = Mesh(mesh.coordinates.copy(deepcopy=True))
+        self._ride: Ride | None = None
+        # Both made once: a mesh for each move would cost as much as a time step.
+        self._reference, self._moved = (Mesh(mesh.coordinates.copy(deepcopy=True)) for _ in range(2))
         self._reference.coordinates.dat.data_wo_with_halos[:] = computational_points(mesh)
         self.record = MovingRecord()
 
-    def after_step(self) -> bool:
-        """Count a step, and move the mesh if it is time and it pays; return whether it has moved. Collective."""
+    def after_step(self, *, hold: bool = False) -> bool:
+        """Count a step, and move the mesh if it is time, it pays, and it is not to be held; collective.
+
+        Returns
+        -------
+        bool
+            Whether the mesh has moved, or has set out.
+        """
         self.steps += 1
-        return self.steps % self._every == 0 and self.move()
+        if self._ride is not None and not self._ride():
+            self._ride = None
+        return not hold and self._ride is None and self.steps % self._every == 0 and self.move()
 
     def move(self) -> bool:
         """Move the mesh now if it pays; return whether it has moved. Collective.
 
-        A mover that fails, or a transfer that cannot follow, leaves the solve as it was; this is counted.
+        A mover whose numerics fail, or a transfer that cannot follow, leaves the solve as it was; this is counted.
+
+        Raises
+        ------
+        ValueError, TypeError, ...
+            What monitor function and mover raise for bad input, such as a mesh that cannot be moved, and for errors in
+            the code. Only failures of numerics are counted: those that movers report themselves, singular matrices,
+            arithmetic, and runtime errors, as of PETSc.
         """
         record = self.record
         began = perf_counter()
@@ -128,8 +157,11 @@ class MovingMesh:
                 return False
         record.monitor_s += perf_counter() - began
         began = perf_counter()
-        result = self.mover.move(self._mesh, monitor)
+        result = self._result(monitor)
         record.mover_s += perf_counter() - began
+        if result is None:
+            record.failed += 1
+            return False
         record.limited += result.status is MoveStatus.LIMITED
         record.not_converged += result.status is MoveStatus.NOT_CONVERGED
         if result.status is MoveStatus.FAILED:
@@ -140,19 +172,33 @@ class MovingMesh:
         record.transfer_s += perf_counter() - began
         return applied
 
+    def _result(self, monitor: Callable[..., Function]) -> MoveResult | None:
+        """Return what the mover did; None if its numerics failed on a rank. Errors of input and code go on."""
+        result = None
+        try:
+            result = self.mover.move(self._mesh, monitor)
+        except NotImplementedError:
+            raise
+        except _NUMERICAL as error:
+            warn(f"mover: {type(error).__name__}: {error}; the mesh stays as it is", RuntimeWarning, stacklevel=3)
+        return None if self._mesh.comm.allreduce(result is None, MPI.LOR) else result
+
     def _apply(self, result: MoveResult) -> bool:
         """Put coordinates and fields in place, or nothing of it."""
-        moved = Mesh(result.coordinates)
+        self._moved.coordinates.dat.data_wo_with_halos[:] = result.coordinates.dat.data_ro_with_halos
         try:
-            carried = self._carry(moved)
+            carried = self._carry(self._moved)
         except RuntimeError:
             self.record.failed += 1
             return False
+        self.record.moves += 1
+        self.record.tangled += not result.min_jacobian_ratio > 0.0
+        self.record.min_jacobian_ratio = float(np.minimum(self.record.min_jacobian_ratio, result.min_jacobian_ratio))
+        if callable(carried):
+            self._ride = carried
+            return True
         self._mesh.coordinates.dat.data_wo_with_halos[:] = result.coordinates.dat.data_ro_with_halos
         for function, values in carried:
             function.dat.data_wo_with_halos[:] = values.dat.data_ro_with_halos
         self._refresh()
-        self.record.moves += 1
-        self.record.tangled += not result.min_jacobian_ratio > 0.0
-        self.record.min_jacobian_ratio = float(np.minimum(self.record.min_jacobian_ratio, result.min_jacobian_ratio))
         return True

@@ -5,9 +5,9 @@ from __future__ import annotations
 from firedrake import Function
 
 from coupling.driver import MovingMesh
+from coupling.registry import get_mover
 from fem.transfer import ProjectionTransfer, Transfer
 from meshing.monitor import make_monitor
-from meshing.registry import get_mover
 
 
 def moving_mesh(
@@ -28,7 +28,7 @@ def moving_mesh(
     others
         Further fields on the same mesh that are to be carried along.
     mover
-        Name in ``meshing.registry.MOVERS``.
+        Name in ``coupling.registry.MOVERS``.
     monitor
         Name in ``meshing.monitor.MONITORS``.
     transfer

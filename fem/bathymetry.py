@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from firedrake import Function, SpatialCoordinate, VectorFunctionSpace, assemble, interpolate
@@ -63,8 +64,11 @@ class Grid:
                 f"gridded bathymetry: got mesh points from {points.min(axis=0)} to {points.max(axis=0)}, expected "
                 f"all within {low} to {high}; use a smaller domain or a larger grid"
             )
-        interpolator = RegularGridInterpolator((self.x, self.y), self.values)
-        return interpolator(np.clip(points, low, high))
+        return self._interpolator(np.clip(points, low, high))
+
+    @cached_property
+    def _interpolator(self) -> RegularGridInterpolator:
+        return RegularGridInterpolator((self.x, self.y), self.values)
 
 
 def bathymetry(mesh, source: Expr | Function | Grid | float, *, degree: int = 1) -> Function:
@@ -87,21 +91,21 @@ def bathymetry(mesh, source: Expr | Function | Grid | float, *, degree: int = 1)
     space = nodal_space(mesh, degree)
     bed = Function(space, name="bathymetry")
     if isinstance(source, Grid):
-        bed.dat.data_wo_with_halos[:] = source(_nodes(space, degree))
+        points, of_nodes = _places(space, degree)
+        bed.dat.data_wo_with_halos[:] = source(points)[of_nodes]
     else:
         bed.interpolate(source)
     return bed
 
 
-def _nodes(space, degree: int) -> np.ndarray:
-    """Return where the nodes are, shape (n, 2) [m]: the vertices of each cell, or its centre."""
+def _places(space, degree: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of the nodes, shape (N, 2) [m], each vertex once, and which of them each node is at, (n,)."""
     mesh = space.mesh()
     coordinates = mesh.coordinates.function_space()
+    nodes = np.arange(space.node_set.total_size)
     if coordinates.ufl_element().degree() > 1:
-        nodes = VectorFunctionSpace(mesh, "DG", degree, variant="equispaced")
-        return assemble(interpolate(SpatialCoordinate(mesh), nodes)).dat.data_ro_with_halos
-    corners = mesh.coordinates.dat.data_ro_with_halos[coordinates.cell_node_map().values_with_halo]
-    of_cells = space.cell_node_map().values_with_halo
-    points = np.empty((space.node_set.total_size, corners.shape[2]))
-    points[of_cells] = corners if degree == 1 else corners.mean(axis=1, keepdims=True)
-    return points
+        equispaced = VectorFunctionSpace(mesh, "DG", degree, variant="equispaced")
+        return assemble(interpolate(SpatialCoordinate(mesh), equispaced)).dat.data_ro_with_halos, nodes
+    vertices, of_cells = mesh.coordinates.dat.data_ro_with_halos, coordinates.cell_node_map().values_with_halo
+    nodes[space.cell_node_map().values_with_halo] = of_cells if degree == 1 else np.arange(len(of_cells))[:, None]
+    return vertices if degree == 1 else vertices[of_cells].mean(axis=1), nodes

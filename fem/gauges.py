@@ -10,6 +10,8 @@ from mpi4py import MPI
 
 # A point belongs to every cell in which no barycentric coordinate is below minus this.
 INSIDE_TOLERANCE = 1e-9
+# Such a point is at most this share of the cell's box beyond it.
+_BOX_SLACK = 1e-8
 
 
 class GaugeStencil:
@@ -41,19 +43,25 @@ class GaugeStencil:
         """Find the cells again; to be called after the nodes of the mesh have moved."""
         x = self.mesh.coordinates.dat.data_ro_with_halos
         cells = self.mesh.coordinates.cell_node_map().values
-        corner = x[cells[:, 0]]
-        edges = np.stack([x[cells[:, 1]] - corner, x[cells[:, 2]] - corner], axis=-1)
-        inverse = np.linalg.inv(edges) if len(cells) else edges
+        # Only the cells whose box, a little widened, has the point are looked at closely.
+        corners = x.T[:, cells.T]
+        low, high = corners.min(axis=1), corners.max(axis=1)
+        slack = _BOX_SLACK * (high - low)
+        low, high = low - slack, high + slack
         gauge: list[int] = []
         cell: list[int] = []
         weights: list[np.ndarray] = []
         for g, point in enumerate(self.points):
-            local = np.einsum("kij,kj->ki", inverse, point - corner)
+            near = np.flatnonzero(((low <= point[:, None]) & (point[:, None] <= high)).all(axis=0))
+            corner = x[cells[near, 0]]
+            edges = np.stack([x[cells[near, 1]] - corner, x[cells[near, 2]] - corner], axis=-1)
+            local = np.linalg.solve(edges, (point - corner)[:, :, None])[:, :, 0]
             barycentric = np.column_stack([1.0 - local.sum(axis=1), local])
-            inside = np.flatnonzero((barycentric >= -INSIDE_TOLERANCE).all(axis=1))
+            good = (barycentric >= -INSIDE_TOLERANCE).all(axis=1)
+            inside, barycentric = near[good], barycentric[good]
             gauge.extend([g] * len(inside))
             cell.extend(inside)
-            weights.extend(barycentric[inside])
+            weights.extend(barycentric)
         self._gauge = np.array(gauge, dtype=int)
         self._cell = np.array(cell, dtype=int)
         count = np.bincount(self._gauge, minlength=len(self.points)).astype(float)

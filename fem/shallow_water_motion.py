@@ -20,6 +20,8 @@ from meshing.patches import MeshPatches
 _NEWTON_STEPS = 30
 # Volumes of still water that agree to this share of them are equal but for the rounding of their sums.
 _ROUND_OFF = 2e-15
+# A cell that has kept no more than this share of its water has given all, but for rounding.
+_NOTHING = 1e-12
 
 
 class ShallowWaterMotion:
@@ -225,7 +227,8 @@ class ShallowWaterMotion:
         some = (mean > 0.0)[:, None]
         scale = np.divide(filled, mean, out=np.zeros_like(mean), where=mean > 0.0)[:, None]
         values[self._cells, 0] = np.where(some, scale * depth, filled[:, None])
-        values[self._cells[filled <= 0.0], 1:] = 0.0
+        # What is left of a cell that has given all may be rounding, which is not to decide.
+        values[self._cells[(mean <= 0.0) | (filled <= _NOTHING * mean)], 1:] = 0.0
 
     def take_back(self) -> None:
         """Put mesh and bed back to the start of the step, and aim at half of its way, unless that is short."""

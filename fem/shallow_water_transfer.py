@@ -8,13 +8,13 @@ from typing import ClassVar
 import numpy as np
 from firedrake import Function, VectorFunctionSpace
 
+from fem.holes import without_lack
 from fem.transfer import Transfer, same_space
 from meshing.patches import MeshPatches
-from meshing.simplex import simplex_volumes
 
-# Sweeps that spread a lack of water over the cells around; what is left then, hardly ever anything, is taken from all.
-_SWEEPS = 8
 _NEWTON_STEPS = 50
+# A cell that has kept no more than this share of its water has given all, but for rounding.
+_NOTHING = 1e-12
 
 
 class ShallowWaterTransfer(Transfer):
@@ -144,49 +144,33 @@ class _Volumes:
     def __init__(self, mesh, nodal: Function):
         self._patches = MeshPatches(mesh)
         self._comm = mesh.comm
-        self._volumes = np.abs(simplex_volumes(self._patches.points, self._patches.cells))
-        self._nodes = nodal.function_space().cell_node_map().values[: len(self._volumes)]
+        self._nodes = nodal.function_space().cell_node_map().values[: len(self._patches.cells)]
+        self._weights = np.zeros(len(nodal.dat.data_ro))
+        self._weights[self._nodes] = self._patches.volumes[:, None] / self._nodes.shape[1]
 
     def integral(self, values: np.ndarray) -> float:
         """Return the integral of nodal values, shape (n,), over all ranks."""
-        return self._comm.allreduce(float(self._volumes @ values[self._nodes].mean(axis=1)))
+        return self._comm.allreduce(float(self._weights @ values))
 
     def without_holes(self, values: np.ndarray) -> np.ndarray:
         """Return nodal values (h, hu, hv), shape (n, 3), with h >= 0 and the same integral of h."""
-        h = values[self._nodes, 0]
-        water = h.mean(axis=1) * self._volumes
-        filled = self._filled(water)
-        changed = filled != water
-        if changed.any():
-            scale = np.divide(filled, water, out=np.zeros_like(water), where=water > 0.0)
-            flat = (filled / self._volumes)[:, None]
-            h = np.where(changed[:, None], np.where((water > 0.0)[:, None], h * scale[:, None], flat), h)
-        mean = h.mean(axis=1, keepdims=True)
-        least = h.min(axis=1, keepdims=True)
+        result, volumes = values.copy(), self._patches.volumes
+        # Node by node of the cells: sums over so short an axis take several times as long.
+        depths = [values[nodes, 0] for nodes in self._nodes.T]
+        water = sum(depths) * (volumes / len(depths))
+        filled = without_lack(self._patches, self._comm, water)
+        cells = np.flatnonzero((np.minimum.reduce(depths) < 0.0) | (filled != water))
+        h, before, after = values[self._nodes[cells], 0], water[cells], filled[cells]
+        changed = after != before
+        scale = np.divide(after, before, out=np.zeros_like(before), where=before > 0.0)[:, None]
+        flat = (after / volumes[cells])[:, None]
+        h = np.where(changed[:, None], np.where(before[:, None] > 0.0, h * scale, flat), h)
+        mean, least = h.mean(axis=1, keepdims=True), h.min(axis=1, keepdims=True)
         factor = np.divide(mean, mean - least, out=np.ones_like(mean), where=least < 0.0)
-        result = values.copy()
-        result[self._nodes, 0] = np.maximum(0.0, np.where(least < 0.0, mean + factor * (h - mean), h))
-        result[self._nodes[filled <= 0.0], 1:] = 0.0
+        h = np.where(least < 0.0, mean + factor * (h - mean), h)
+        result[self._nodes[cells], 0] = np.maximum(0.0, h)
+        # What had no water, or has given all, has nothing that flows. What is left of it may be rounding: not compared
+        # with zero, which would make of that rounding a choice.
+        empty = np.flatnonzero((water <= 0.0) | (filled <= _NOTHING * water))
+        result[self._nodes[empty], 1:] = 0.0
         return result
-
-    def _filled(self, water: np.ndarray) -> np.ndarray:
-        """Return the water of each cell [m^3] without lack: what one lacks is taken from the cells around."""
-        water = water.copy()
-        corners = self._patches.cells.shape[1]
-        for _ in range(_SWEEPS):
-            lack = np.maximum(0.0, -water)
-            if self._patches.smallest(-lack) == 0.0:
-                return water
-            asked, there = (
-                self._patches.sum(np.repeat(part[:, None] / corners, corners, axis=1))
-                for part in (lack, np.maximum(0.0, water))
-            )
-            given = np.minimum(asked, there)
-            got = np.divide(given, asked, out=np.zeros_like(asked), where=asked > 0.0)[self._patches.cells].mean(axis=1)
-            lost = np.divide(given, there, out=np.zeros_like(there), where=there > 0.0)[self._patches.cells].mean(
-                axis=1
-            )
-            water += lack * got - np.maximum(0.0, water) * lost
-        lack = self._comm.allreduce(float(np.maximum(0.0, -water).sum()))
-        there = self._comm.allreduce(float(np.maximum(0.0, water).sum()))
-        return np.maximum(0.0, water) * (1.0 - min(1.0, lack / there) if there > 0.0 else 1.0)

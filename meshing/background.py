@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from firedrake import Function, FunctionSpace, TensorFunctionSpace
+from firedrake import Function, FunctionSpace, Mesh, TensorFunctionSpace
 
 from meshing.cell_walk import CellWalk
 from meshing.patches import MeshPatches
@@ -27,14 +27,7 @@ class BackgroundField:
     """
 
     def __init__(self, function: Function):
-        mesh, element = function.function_space().mesh(), function.function_space().ufl_element()
-        patches = MeshPatches(mesh)
-        scalar = mesh.coordinates.ufl_element().sub_elements[0]
-        if {scalar} != set(element.sub_elements or [element]):
-            raise ValueError(
-                f"field: got {element}, expected a continuous P1 field; interpolate it into "
-                'FunctionSpace(mesh, "CG", 1), or into one of vectors or tensors'
-            )
+        mesh, patches = function.function_space().mesh(), _checked(function)
         numbers = FunctionSpace(mesh, "CG", 1).dof_dset.lgmap
         parts = mesh.comm.allgather(
             (
@@ -84,10 +77,14 @@ class BackgroundField:
 class CarriedField:
     """Give a P1 field at the vertices of other meshes.
 
+    The search for places is prepared the first time that one is asked for where the vertices are not the field's own.
+
     Parameters
     ----------
     function
         As for ``BackgroundField``.
+    patches
+        Those of its mesh as it is, if there are any.
 
     Raises
     ------
@@ -95,13 +92,14 @@ class CarriedField:
         As ``BackgroundField``.
     """
 
-    def __init__(self, function: Function):
-        mesh = function.function_space().mesh()
-        self._background = BackgroundField(function)
+    def __init__(self, function: Function, patches: MeshPatches | None = None):
+        _checked(function, patches)
+        self._space = function.function_space()
+        mesh = self._space.mesh()
         self._topology = mesh.topology
-        self._points = mesh.coordinates.dat.data_ro_with_halos.copy()
+        self._places = mesh.coordinates.copy(deepcopy=True)
         self._values = function.dat.data_ro_with_halos.copy()
-        self._shape = function.function_space().value_shape
+        self._background: BackgroundField | None = None
 
     def at_vertices(self, mesh) -> np.ndarray:
         """Return the values in the vertices of a mesh that this rank knows, shape (N, ...); collective.
@@ -115,7 +113,7 @@ class CarriedField:
             On all ranks, if a vertex is at no finite place.
         """
         points = mesh.coordinates.dat.data_ro_with_halos
-        same = mesh.topology is self._topology and bool((points == self._points).all())
+        same = mesh.topology is self._topology and np.array_equal(points, self._places.dat.data_ro_with_halos)
         state = mesh.comm.allgather((same, bool(np.isfinite(points).all())))
         if not all(finite for _, finite in state):
             raise ValueError(
@@ -123,10 +121,29 @@ class CarriedField:
             )
         if all(same for same, _ in state):
             return self._values.copy()
-        space = FunctionSpace(mesh, "CG", 1)
-        if self._shape:
-            space = TensorFunctionSpace(mesh, "CG", 1, shape=self._shape)
+        if self._background is None:
+            field = Function(self._space.reconstruct(mesh=Mesh(self._places)))
+            field.dat.data_wo_with_halos[:] = self._values
+            self._background = BackgroundField(field)
+        space, shape = FunctionSpace(mesh, "CG", 1), self._space.value_shape
+        if shape:
+            space = TensorFunctionSpace(mesh, "CG", 1, shape=shape)
         values = Function(space)
         owned = values.dat.data_wo
         owned[:] = self._background.evaluate(points[: len(owned)])
         return values.dat.data_ro_with_halos
+
+
+def _checked(function: Function, patches: MeshPatches | None = None) -> MeshPatches:
+    """Return the patches of the field's mesh, if both are as ``BackgroundField`` needs them; collective."""
+    mesh, element = function.function_space().mesh(), function.function_space().ufl_element()
+    patches = patches or MeshPatches(mesh)
+    scalar = mesh.coordinates.ufl_element().sub_elements[0]
+    if {scalar} != set(element.sub_elements or [element]):
+        raise ValueError(
+            f"field: got {element}, expected a continuous P1 field; interpolate it into "
+            'FunctionSpace(mesh, "CG", 1), or into one of vectors or tensors'
+        )
+    if not patches.smallest(patches.volumes) > 0.0:
+        raise ValueError("mesh: got a cell without volume, expected cells that are not degenerate; mend it first")
+    return patches

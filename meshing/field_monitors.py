@@ -15,7 +15,6 @@ from meshing.monitor import Monitor
 from meshing.patches import MeshPatches
 from meshing.recovery import recovered_derivatives, vertex_values
 from meshing.shaping import Shaping, mean_of_vertices
-from meshing.simplex import simplex_volumes
 
 # Derivatives that change the field over a cell by less than this share of it are rounding.
 _ROUNDING = 1e-12
@@ -62,12 +61,17 @@ class DerivativeMonitor(Monitor):
         regularisation: float | None = None,
     ):
         factor = self._regularisation if regularisation is None else regularisation
-        mesh, sizes = field.function_space().mesh(), self._sizes(*recovered_derivatives(field))
-        much = factor * derivative_scale(field, sizes, self._order, scale, factor)
+        mesh = field.function_space().mesh()
+        patches = MeshPatches(mesh)
+        of_vertices = vertex_values(field, patches)
+        sizes = self._sizes(*recovered_derivatives(field, patches, of_vertices))
+        much = factor * derivative_scale(field, sizes, self._order, scale, factor, patches, of_vertices)
         relative = sizes / much if much > 0.0 else np.zeros_like(sizes)
         values = self._values(relative, mesh.geometric_dimension)
-        made = (shaping or Shaping()).monitor_function(mesh, values, suitable_smoothing=self._smoothing)
-        self._carried = CarriedField(made)
+        made = (shaping or Shaping()).monitor_function(
+            mesh, values, suitable_smoothing=self._smoothing, patches=patches
+        )
+        self._carried = CarriedField(made, patches)
 
     def __call__(self, mesh) -> Function:
         """Interpolate the monitor function at the vertices; on the field's own unmoved mesh, it is as it was made."""
@@ -161,7 +165,15 @@ class HessianMonitor(DerivativeMonitor):
         return (1.0 + relative) ** (2.0 * dimension / (dimension + 4.0))
 
 
-def derivative_scale(field: Function, sizes: np.ndarray, order: int, scale: Scale, regularisation: float) -> float:
+def derivative_scale(
+    field: Function,
+    sizes: np.ndarray,
+    order: int,
+    scale: Scale,
+    regularisation: float,
+    patches: MeshPatches | None = None,
+    values: np.ndarray | None = None,
+) -> float:
     """Return what size of a derivative counts as much, s of ``DerivativeMonitor``; collective.
 
     Parameters
@@ -174,6 +186,8 @@ def derivative_scale(field: Function, sizes: np.ndarray, order: int, scale: Scal
         Order of the derivative.
     scale, regularisation
         As for ``DerivativeMonitor``, checked here.
+    patches, values
+        Patches of the field's mesh as it is, and what ``meshing.recovery.vertex_values`` gives, if there are any.
 
     Returns
     -------
@@ -190,26 +204,27 @@ def derivative_scale(field: Function, sizes: np.ndarray, order: int, scale: Scal
     if scale != "mean" and not (isinstance(scale, Real) and 0.0 < scale <= 100.0):
         raise ValueError(f"scale: got {scale!r}, expected 'mean' or a percentile, more than 0, at most 100, such as 90")
     mesh = field.function_space().mesh()
-    patches = MeshPatches(mesh)
-    mean, (weights, cells) = mean_of_vertices(mesh, sizes), _vertex_volumes(mesh, patches)
-    largest = mesh.comm.allreduce(float(np.abs(vertex_values(field, patches)).max(initial=0.0)), MPI.MAX)
-    volume = mesh.comm.allreduce(float(weights.sum()))
-    cell = (volume / mesh.comm.allreduce(cells)) ** (1.0 / mesh.geometric_dimension)
+    patches = patches or MeshPatches(mesh)
+    mean = mean_of_vertices(mesh, sizes, patches)
+    values = vertex_values(field, patches) if values is None else values
+    largest = mesh.comm.allreduce(float(np.abs(values).max(initial=0.0)), MPI.MAX)
+    volume = mesh.comm.allreduce(float(patches.volumes.sum()))
+    cell = (volume / mesh.comm.allreduce(len(patches.volumes))) ** (1.0 / mesh.geometric_dimension)
     if not mean * cell**order > _ROUNDING * largest:
         return 0.0
     if scale == "mean":
         return mean
+    weights = _vertex_volumes(mesh, patches)
     owned = np.concatenate(mesh.comm.allgather(np.stack([sizes[: len(weights)], weights], axis=1)))
-    values, weights = owned[np.argsort(owned[:, 0], kind="stable")].T
+    ordered, weights = owned[np.argsort(owned[:, 0], kind="stable")].T
     below = np.cumsum(weights)
     # Of a sum, rounding may leave less than the whole.
-    place = min(int(np.searchsorted(below, scale / 100.0 * below[-1])), len(values) - 1)
-    return float(values[place]) or mean
+    place = min(int(np.searchsorted(below, scale / 100.0 * below[-1])), len(ordered) - 1)
+    return float(ordered[place]) or mean
 
 
-def _vertex_volumes(mesh, patches: MeshPatches) -> tuple[np.ndarray, int]:
-    """Return the shares of the domain's volume of the vertices this rank owns, and the number of its cells."""
+def _vertex_volumes(mesh, patches: MeshPatches) -> np.ndarray:
+    """Return the shares of the domain's volume of the vertices this rank owns."""
     corners = patches.cells.shape[1]
-    volumes = np.abs(simplex_volumes(patches.points, patches.cells))
-    shares = patches.sum(np.repeat(volumes[:, None] / corners, corners, axis=1))
-    return shares[: mesh.coordinates.dof_dset.size], len(volumes)
+    shares = patches.sum(np.repeat(patches.volumes[:, None] / corners, corners, axis=1))
+    return shares[: mesh.coordinates.dof_dset.size]

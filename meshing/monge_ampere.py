@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from firedrake import Function
+from firedrake import Function, FunctionSpace
 from firedrake.exceptions import ConvergenceError
 
 from meshing.boundary import boundary_of
@@ -99,6 +99,20 @@ class MongeAmpere(Mover):
         function = Function(mesh.coordinates.function_space(), name="displacement")
         function.dat.data_wo_with_halos[:] = state.points - equation.computational.patches.points
         return Displacement(function, converged, iterations)
+
+    def memory(self, mesh) -> dict[str, Function]:
+        """Return the last potential found, if there is one [m^2]."""
+        last = self._potentials.get(mesh.topology)
+        if last is None:
+            return {}
+        potential = Function(FunctionSpace(mesh, "CG", 1), name="potential")
+        potential.dat.data_wo_with_halos[:] = last
+        return {"potential": potential}
+
+    def remember(self, mesh, memory: Mapping[str, Function]) -> None:
+        """Begin the next move with a potential that was found before, if one is given."""
+        if "potential" in memory:
+            self._potentials[mesh.topology] = memory["potential"].dat.data_ro_with_halos.copy()
 
 
 @dataclass(frozen=True)

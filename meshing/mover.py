@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from time import perf_counter
@@ -119,6 +119,30 @@ class Mover(ABC):
             The best displacement found, converged or not. On boundaries it should be tangential; what is not is
             projected. It need not be free of tangling, nor finite.
         """
+
+    def memory(self, mesh) -> dict[str, Function]:
+        """Return what the mover remembers of earlier moves of meshes of a topology, by name, for a checkpoint.
+
+        A mover that is given it by ``remember`` goes on as this one does. By default there is nothing.
+
+        Parameters
+        ----------
+        mesh
+            Mesh of the topology; the functions are on it.
+        """
+        return {}
+
+    def remember(self, mesh, memory: Mapping[str, Function]) -> None:
+        """Take over what ``memory`` has returned, on a mesh of the same cells and numbering.
+
+        Parameters
+        ----------
+        mesh
+            Mesh of the topology that is to be moved.
+        memory
+            The functions by name; without one, the mover does without.
+        """
+        assert not memory, f"{type(self).__name__}: got a memory of {', '.join(memory)}, but has none"
 
     @final
     def move(self, mesh, monitor: Callable[..., Function]) -> MoveResult:

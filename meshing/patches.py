@@ -2,12 +2,59 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations, permutations
+from typing import TypeVar
 
 import numpy as np
 from firedrake import Function, FunctionSpace
 from mpi4py import MPI
 from pyop2 import op2
+
+from meshing.simplex import simplex_volumes
+
+T = TypeVar("T")
+
+_NEIGHBOURS, _BOUNDARY = "driftmesh_neighbours", "driftmesh_boundary_vertices"
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The other corners of the cells around each vertex, as columns that are filled up with the vertex itself.
+
+    Attributes
+    ----------
+    vertices
+        Their numbers, shape (n, N), n the most that a vertex has.
+    times
+        How many cells have the vertex and the neighbour as corners, shape (n, N), floats; 0 where filled up.
+    """
+
+    vertices: np.ndarray
+    times: np.ndarray
+
+
+def neighbours_of(cells: np.ndarray, vertices: int) -> Neighbours:
+    """Return the neighbours of each vertex.
+
+    Parameters
+    ----------
+    cells
+        Vertex numbers of each simplex, shape (K, d + 1), integers.
+    vertices
+        Number of vertices N.
+    """
+    pairs = [cells[:, [i, j]].astype(np.int64) @ [vertices, 1] for i, j in permutations(range(cells.shape[1]), 2)]
+    pair, times = np.unique(np.concatenate(pairs), return_counts=True)
+    of_vertex, neighbour = np.divmod(pair, vertices)
+    count = np.bincount(of_vertex, minlength=vertices)
+    row = np.arange(len(pair)) - np.repeat(np.cumsum(count) - count, count)
+    table = np.tile(np.arange(vertices), (int(count.max(initial=0)), 1))
+    weights = np.zeros(table.shape)
+    table[row, of_vertex], weights[row, of_vertex] = neighbour, times
+    return Neighbours(table, weights)
 
 
 class VertexPatches:
@@ -60,6 +107,8 @@ class VertexPatches:
 class MeshPatches(VertexPatches):
     """Gather values of a mesh's cells into its vertices, over all ranks.
 
+    What depends on the topology alone is kept with it, so that it is made once for all meshes that share it.
+
     Cells are those this rank owns. Vertices are those this rank knows, own ones first, in the order of the
     coordinates; each gets the value of its whole patch, whichever ranks own the cells in it.
 
@@ -91,10 +140,32 @@ class MeshPatches(VertexPatches):
         self.points = mesh.coordinates.dat.data_ro_with_halos.copy()
         super().__init__(space.cell_node_map().values, len(self.points))
         self._mesh = mesh
-        self._work = Function(FunctionSpace(mesh, "CG", 1))
+
+    @cached_property
+    def volumes(self) -> np.ndarray:
+        """Volumes of the cells, without sign, shape (K,) [m^d]."""
+        return np.abs(simplex_volumes(self.points, self.cells))
+
+    @property
+    def neighbours(self) -> Neighbours:
+        """Neighbours of the vertices in the cells this rank owns."""
+        return self.kept(_NEIGHBOURS, lambda: neighbours_of(self.cells, self.vertices))
 
     def boundary(self) -> np.ndarray:
-        """Return which vertices lie on the boundary of the whole mesh, shape (N,), bool."""
+        """Return which vertices lie on the boundary of the whole mesh, shape (N,), bool; the first time collective."""
+        return self.kept(_BOUNDARY, self._on_boundary).copy()
+
+    def completed(self, rows: np.ndarray) -> np.ndarray:
+        """Return what this rank's cells have put into the vertices, shape (k, N), with that of other ranks' cells."""
+        return np.stack([self._over_ranks(row, op2.INC) for row in rows]) if self._mesh.comm.size > 1 else rows
+
+    def kept(self, name: str, make: Callable[[], T]) -> T:
+        """Return what is kept with the topology under a name, made where there is none yet."""
+        if not hasattr(self._mesh.topology, name):
+            setattr(self._mesh.topology, name, make())
+        return getattr(self._mesh.topology, name)
+
+    def _on_boundary(self) -> np.ndarray:
         facets = self._mesh.exterior_facets
         cell = facets.facet_cell_map.values[:, 0]
         corners = self._mesh.coordinates.function_space().cell_node_map().values_with_halo[cell]
@@ -108,8 +179,14 @@ class MeshPatches(VertexPatches):
         """Return the least of all ranks' values, on all ranks the same; -inf if one is NaN, inf if there are none."""
         return self._mesh.comm.allreduce(super().smallest(values), MPI.MIN)
 
+    @cached_property
+    def _work(self) -> op2.Dat:
+        return Function(FunctionSpace(self._mesh, "CG", 1)).dat
+
     def _over_ranks(self, values: np.ndarray, reduction) -> np.ndarray:
-        dat = self._work.dat
+        if self._mesh.comm.size == 1:
+            return values
+        dat = self._work
         dat.data_wo_with_halos[:] = values
         dat.local_to_global_begin(reduction)
         dat.local_to_global_end(reduction)

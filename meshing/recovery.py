@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import combinations_with_replacement
+
 import numpy as np
 from firedrake import Function, FunctionSpace, TensorFunctionSpace, VectorFunctionSpace
 from mpi4py import MPI
 
 from meshing.cell_maps import barycentric_gradients
 from meshing.patches import MeshPatches
-from meshing.simplex import simplex_volumes
 
-# Least eigenvalue of a fit's normal matrix over its greatest. In units in which the patch is as long as wide, those of
-# good meshes have 1e-2, and those that lack a neighbour have rounding.
-_LEAST_EIGENVALUE = 1e-4
+# Least pivot of a fit's normal matrix over its greatest diagonal entry. In units in which the patch is as long as wide,
+# those of good meshes have 1e-2, and those that lack a neighbour have rounding.
+_LEAST_PIVOT = 1e-4
 
 
 def recover_gradient(field: Function) -> Function:
@@ -61,7 +62,9 @@ def recover_hessian(field: Function) -> Function:
     return hessian
 
 
-def recovered_derivatives(field: Function) -> tuple[np.ndarray, np.ndarray]:
+def recovered_derivatives(
+    field: Function, patches: MeshPatches | None = None, values: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Return gradient and Hessian of a field in the vertices; collective.
 
     In vertex i of the interior those of the quadratic that fits the neighbours' values best,
@@ -77,6 +80,8 @@ def recovered_derivatives(field: Function) -> tuple[np.ndarray, np.ndarray]:
     field
         Scalar field u of any degree, whose values in the vertices count; where it jumps, their mean over the cells,
         weighted by volume.
+    patches, values
+        Patches of its mesh as it is, and what :func:`vertex_values` gives, if there are any.
 
     Returns
     -------
@@ -98,11 +103,10 @@ def recovered_derivatives(field: Function) -> tuple[np.ndarray, np.ndarray]:
     interior neighbours); Guo, Zhang and Zhao (2017), Math. Comp. 86, 1671 (Hessians).
     """
     mesh = field.function_space().mesh()
-    patches = MeshPatches(mesh)
-    volumes = np.abs(simplex_volumes(patches.points, patches.cells))
-    if not patches.smallest(volumes) > 0.0:
+    patches = patches or MeshPatches(mesh)
+    if not patches.smallest(patches.volumes) > 0.0:
         raise ValueError("mesh: got a cell without volume, expected cells that are not degenerate; mend it first")
-    values = vertex_values(field, patches)
+    values = vertex_values(field, patches) if values is None else values
     if patches.smallest(np.isfinite(values).astype(float)) < 1.0:
         raise ValueError(f"{field.name()}: got values that are not finite, expected a finite field; mend it")
     # Differences do not change, products of values come nowhere near overflow or underflow.
@@ -110,7 +114,7 @@ def recovered_derivatives(field: Function) -> tuple[np.ndarray, np.ndarray]:
     gradient, hessian, good = _fits(patches, values / size)
     missing = _fill_from_neighbours(mesh, patches, gradient, hessian, good)
     if mesh.comm.allreduce(bool(missing.any()), MPI.LOR):
-        gradient[missing] = _mean_gradients(patches, volumes, values / size)[missing]
+        gradient[missing] = _mean_gradients(patches, values / size)[missing]
     return size * gradient, size * hessian
 
 
@@ -139,7 +143,7 @@ def vertex_values(field: Function, patches: MeshPatches | None = None) -> np.nda
         return field.dat.data_ro_with_halos.copy()
     patches = patches or MeshPatches(mesh)
     corners = _corner_values(field, patches.cells.shape[1])
-    volumes = np.repeat(np.abs(simplex_volumes(patches.points, patches.cells))[:, None], corners.shape[1], axis=1)
+    volumes = np.repeat(patches.volumes[:, None], corners.shape[1], axis=1)
     return patches.sum(volumes * corners) / patches.sum(volumes)
 
 
@@ -149,54 +153,89 @@ def _corner_values(field: Function, corners: int) -> np.ndarray:
     if element.family() in ("Discontinuous Lagrange", "DQ") and element.degree() == 0:
         return np.repeat(field.dat.data_ro_with_halos[field.function_space().cell_node_map().values], corners, axis=1)
     # Nodes in the vertices, which those of the default variant are not.
-    space = FunctionSpace(field.function_space().mesh(), "DG", 1, variant="equispaced")
-    if element != space.ufl_element():
+    if (element.family(), element.degree(), element.variant()) != ("Discontinuous Lagrange", 1, "equispaced"):
+        space = FunctionSpace(field.function_space().mesh(), "DG", 1, variant="equispaced")
         field = Function(space).interpolate(field)
     return field.dat.data_ro_with_halos[field.function_space().cell_node_map().values]
 
 
 def _fits(patches: MeshPatches, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return gradient and Hessian of each vertex's fit, and which of them are good: (N, d), (N, d, d), (N,)."""
-    points, cells = patches.points, patches.cells
-    dimension = points.shape[1]
-    others = np.array([np.delete(np.arange(dimension + 1), corner) for corner in range(dimension + 1)])
-
-    def differences(of_vertices: np.ndarray) -> np.ndarray:
-        """By other corner, cell and corner: sums over a last axis so short would take several times as long."""
-        corners = of_vertices[cells]
-        return np.stack([corners[:, other] - corners for other in others.T])
-
-    away, rise = [differences(component) for component in points.T], differences(values)
+    near, dimension = patches.neighbours, patches.points.shape[1]
+    # Arrays of components by neighbours by vertices: sums over a last axis so short would take several times as long.
+    away = [component[near.vertices] - component for component in patches.points.T]
+    rise = (values[near.vertices] - values) * near.times
     # Units of length in which the patch is as long as wide: slender cells would spoil the condition of the fit.
-    number = patches.sum(np.full(cells.shape, float(dimension)))
-    lengths, axes = np.linalg.eigh(_sums(patches, away) / number[:, None, None])
-    unit = axes / np.sqrt(np.maximum(lengths, 1e-14 * lengths[:, -1:]))[:, None, :]
-    scaled = [sum(away[a] * unit[:, a, b][cells] for a in range(dimension)) for b in range(dimension)]
-    first, second = np.triu_indices(dimension)
-    products = [scaled[a] * scaled[b] * (0.5 if a == b else 1.0) for a, b in zip(first, second, strict=True)]
-    terms = scaled + products
-    normal = _sums(patches, terms)
-    right = np.stack([patches.sum((term * rise).sum(axis=0)) for term in terms], axis=1)[:, :, None]
-    eigenvalues = np.linalg.eigvalsh(normal)
+    widths = patches.completed(_products([near.times * axis for axis in away], away))
+    unit, _ = _cholesky(_symmetric(widths, dimension))
+    scaled = _forward(unit, away)
+    pairs = list(combinations_with_replacement(range(dimension), 2))
+    terms = scaled + [scaled[a] * scaled[b] * (0.5 if a == b else 1.0) for a, b in pairs]
+    weighted = [near.times * term for term in terms]
+    against = [np.einsum("mn,mn->n", term, rise) for term in terms]
+    sums = patches.completed(np.concatenate([_products(weighted, terms), against]))
+    normal, right = _symmetric(sums[: -len(terms)], len(terms)), sums[-len(terms) :]
+    lower, pivots = _cholesky(normal)
     # Fits to one side are left out: in space their errors are up to four times those of the neighbours' (measured).
-    good = ~patches.boundary() & (eigenvalues[:, 0] > _LEAST_EIGENVALUE * eigenvalues[:, -1])
-    gradient, hessian = np.zeros_like(points), np.zeros((len(points), dimension, dimension))
-    solution = np.linalg.solve(normal[good], right[good])[:, :, 0]
-    in_units = np.zeros((len(solution), dimension, dimension))
-    in_units[:, first, second] = in_units[:, second, first] = solution[:, dimension:]
-    gradient[good] = np.einsum("nab,nb->na", unit[good], solution[:, :dimension])
-    curvature = unit[good] @ in_units @ np.swapaxes(unit[good], 1, 2)
-    hessian[good] = 0.5 * (curvature + np.swapaxes(curvature, 1, 2))
-    return gradient, hessian, good
+    largest = np.einsum("iin->in", normal).max(axis=0)
+    good = ~patches.boundary() & (pivots.min(axis=0) > _LEAST_PIVOT * largest)
+    solution = _backward(lower, np.stack(_forward(lower, list(right))))
+    in_units = np.zeros((dimension, dimension, len(values)))
+    for (a, b), component in zip(pairs, solution[dimension:], strict=True):
+        in_units[a, b] = in_units[b, a] = component
+    gradient = np.where(good, _backward(unit, solution[:dimension]), 0.0)
+    curvature = _backward(unit, _backward(unit, in_units).swapaxes(0, 1))
+    hessian = np.where(good, 0.5 * (curvature + curvature.swapaxes(0, 1)), 0.0)
+    return np.ascontiguousarray(gradient.T), np.ascontiguousarray(np.moveaxis(hessian, 2, 0)), good
 
 
-def _sums(patches: MeshPatches, parts: list[np.ndarray]) -> np.ndarray:
-    """Return for each vertex the sum over its cells and their other corners of the products of two parts, (N, a, a)."""
-    total = np.empty((patches.vertices, len(parts), len(parts)))
-    for a, one in enumerate(parts):
-        for b, other in enumerate(parts[: a + 1]):
-            total[:, a, b] = total[:, b, a] = patches.sum((one * other).sum(axis=0))
-    return total
+def _products(weighted: list[np.ndarray], terms: list[np.ndarray]) -> np.ndarray:
+    """Return for each vertex the sums over its neighbours of the products of two terms, row by row of a triangle."""
+    return np.stack([np.einsum("mn,mn->n", weighted[a], term) for a in range(len(terms)) for term in terms[: a + 1]])
+
+
+def _symmetric(rows: np.ndarray, size: int) -> np.ndarray:
+    """Return the symmetric matrices (size, size, N) of which the rows of a triangle are given."""
+    matrix = np.empty((size, size, rows.shape[1]))
+    entries = ((a, b) for a in range(size) for b in range(a + 1))
+    for (a, b), row in zip(entries, rows, strict=True):
+        matrix[a, b] = matrix[b, a] = row
+    return matrix
+
+
+def _cholesky(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return lower factors (n, n, N) of positive definite matrices, and their pivots (n, N), which may be rounding.
+
+    What is above the diagonal is not set.
+    Written out for all matrices at once: LAPACK, called matrix by matrix, takes several times as long.
+    """
+    lower, pivots = np.empty_like(matrix), np.empty(matrix.shape[1:])
+    for j in range(len(matrix)):
+        column = matrix[j:, j] - np.einsum("ikn,kn->in", lower[j:, :j], lower[j, :j])
+        pivots[j] = column[0]
+        # Of what is singular, the factors are not used, but have to be finite.
+        column[0] = np.maximum(column[0], 1e-14 * matrix[j, j] + 1e-300)
+        lower[j:, j] = column / np.sqrt(column[0])
+    return lower, pivots
+
+
+def _forward(lower: np.ndarray, right: list[np.ndarray]) -> list[np.ndarray]:
+    """Solve L y = b, component by component of shape (..., N)."""
+    solution: list[np.ndarray] = []
+    for i, component in enumerate(right):
+        for k, known in enumerate(solution):
+            component = component - lower[i, k] * known
+        solution.append(component / lower[i, i])
+    return solution
+
+
+def _backward(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve L^T x = y, shape (n, ..., N)."""
+    solution = np.empty_like(right)
+    for i in reversed(range(len(right))):
+        known = sum(lower[k, i] * solution[k] for k in range(i + 1, len(right)))
+        solution[i] = (right[i] - known) / lower[i, i]
+    return solution
 
 
 def _fill_from_neighbours(
@@ -206,46 +245,40 @@ def _fill_from_neighbours(
 
     What has been set is good for neighbours in turn, ring by ring. Return where no good one can be reached, (N,).
     """
-    known = good.copy()
-    # Of the other cells, nothing is asked; and what they add up to, in the vertices that are known, is not used.
-    asked = ~known[patches.cells].all(axis=1)
-    cells = patches.cells[asked]
-    # Component by component, as for the fits.
-    away = [(x := component[cells]) - x.mean(axis=1, keepdims=True) for component in patches.points.T]
-
-    def sums(of_corners: np.ndarray) -> np.ndarray:
-        everywhere = np.zeros(patches.cells.shape)
-        everywhere[asked] = of_corners
-        return patches.sum(everywhere)
-
-    filled_gradient, filled_hessian = np.empty_like(gradient), np.empty_like(hessian)
-    while True:
-        weight = known[cells].astype(float)
-        count = sums(weight.sum(axis=1, keepdims=True))
-        new = ~known & (count > 0.0)
+    known, dimension = good.copy(), gradient.shape[1]
+    pairs = list(combinations_with_replacement(range(dimension), 2))
+    asked = np.flatnonzero(~good)
+    near, times = patches.neighbours.vertices[:, asked], patches.neighbours.times[:, asked]
+    away = [component[asked] - component[near] for component in patches.points.T]
+    while not mesh.comm.allreduce(bool(known.all()), MPI.LAND):
+        weight = times * known[near]
+        curvatures = {pair: hessian[:, *pair][near] for pair in pairs}
+        # The gradient of the quadratic of j is g_j + H_j (x - x_j).
+        slopes = [
+            sum((curvatures[min(a, b), max(a, b)] * away[b] for b in range(dimension)), start=axis[near])
+            for a, axis in enumerate(gradient.T)
+        ]
+        sums = np.zeros((1 + dimension + len(pairs), len(good)))
+        sums[0, asked] = weight.sum(axis=0)
+        for row, values in zip(sums[1:], slopes + list(curvatures.values()), strict=True):
+            row[asked] = np.einsum("mn,mn->n", weight, values)
+        sums = patches.completed(sums)
+        new = ~known & (sums[0] > 0.0)
         if not mesh.comm.allreduce(bool(new.any()), MPI.LOR):
-            return ~known
-        # The gradient of the quadratic of j is g_j + H_j (x - x_j); where it is not known, both are still zero.
-        for a, axis in enumerate(gradient.T):
-            slope, slopes = axis[cells], np.zeros(cells.shape)
-            for b, distance in enumerate(away):
-                curvatures = hessian[:, a, b][cells]
-                slope = slope - curvatures * distance
-                slopes += curvatures.sum(axis=1, keepdims=True) * distance
-            filled_gradient[:, a] = sums(slopes + slope.sum(axis=1, keepdims=True))
-            for b in range(a, len(away)):
-                of_cells = hessian[:, a, b][cells].sum(axis=1, keepdims=True)
-                filled_hessian[:, a, b] = filled_hessian[:, b, a] = sums(of_cells)
-        gradient[new] = filled_gradient[new] / count[new, None]
-        hessian[new] = filled_hessian[new] / count[new, None, None]
+            break
+        means = sums[1:, new] / sums[0, new]
+        gradient[new] = means[:dimension].T
+        for (a, b), values in zip(pairs, means[dimension:], strict=True):
+            hessian[new, a, b] = hessian[new, b, a] = values
         known |= new
+    return ~known
 
 
-def _mean_gradients(patches: MeshPatches, volumes: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _mean_gradients(patches: MeshPatches, values: np.ndarray) -> np.ndarray:
     """Return for each vertex the mean of the gradients in its cells, weighted by volume, shape (N, d)."""
     slopes = np.einsum("kc,kca->ka", values[patches.cells], barycentric_gradients(patches.points[patches.cells]))
-    whole = _sum_of_cells(patches, volumes)
-    return np.stack([_sum_of_cells(patches, volumes * slope) / whole for slope in slopes.T], axis=1)
+    whole = _sum_of_cells(patches, patches.volumes)
+    return np.stack([_sum_of_cells(patches, patches.volumes * slope) / whole for slope in slopes.T], axis=1)
 
 
 def _sum_of_cells(patches: MeshPatches, values: np.ndarray) -> np.ndarray:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from firedrake import Function, FunctionSpace
 
-from meshing.cell_maps import barycentric_gradients
 from meshing.patches import MeshPatches
-from meshing.simplex import simplex_corners, simplex_volumes
+from meshing.simplex import simplex_volumes
 from meshing.vertex_system import VertexSystem
 
 # The matrix has a condition number of some times the square of the length, however fine or graded the mesh is. The
 # tolerance keeps what the partition changes below 1e-10.
 _FILTER = {"ksp_type": "cg", "pc_type": "jacobi", "ksp_rtol": 1e-12, "ksp_max_it": 10_000}
+# Under which the system of the filter is kept with the topology: its pattern takes longer than its solution.
+_SYSTEM = "driftmesh_filter"
 # Square or cube of the regular simplex's edge over its volume.
 _EDGE_POWER = {2: 4.0 / np.sqrt(3.0), 3: 6.0 * np.sqrt(2.0)}
 
@@ -62,7 +63,13 @@ class Shaping:
             raise ValueError(f"max_size_ratio: got {self.max_size_ratio}, expected a ratio of 1 or more, such as 10")
 
     def monitor_function(
-        self, mesh, values: np.ndarray, *, name: str = "monitor", suitable_smoothing: float = 0.0
+        self,
+        mesh,
+        values: np.ndarray,
+        *,
+        name: str = "monitor",
+        suitable_smoothing: float = 0.0,
+        patches: MeshPatches | None = None,
     ) -> Function:
         """Return the monitor function m that raw values make; collective.
 
@@ -76,6 +83,8 @@ class Shaping:
             What the values are, for the message.
         suitable_smoothing
             Length of the filter if none is asked for [cells].
+        patches
+            Those of the mesh as it is, if there are any.
 
         Returns
         -------
@@ -98,16 +107,16 @@ class Shaping:
         values = values / most
         if length > 0.0:
             least, most = extremes(mesh.comm, values)
-            values = np.clip(helmholtz_filter(mesh, values, length), least, most)
+            values = np.clip(helmholtz_filter(mesh, values, length, patches), least, most)
         if self.max_size_ratio is not None:
             least, _ = extremes(mesh.comm, values)
             values = np.minimum(values, least * self.max_size_ratio**mesh.geometric_dimension)
         function = Function(FunctionSpace(mesh, "CG", 1), name="monitor")
-        function.dat.data_wo_with_halos[:] = values / mean_of_vertices(mesh, values)
+        function.dat.data_wo_with_halos[:] = values / mean_of_vertices(mesh, values, patches)
         return function
 
 
-def helmholtz_filter(mesh, values: np.ndarray, length: float) -> np.ndarray:
+def helmholtz_filter(mesh, values: np.ndarray, length: float, patches: MeshPatches | None = None) -> np.ndarray:
     """Smooth values in the vertices by the filter of ``Shaping``; collective.
 
     Parameters
@@ -118,6 +127,8 @@ def helmholtz_filter(mesh, values: np.ndarray, length: float) -> np.ndarray:
         Values in the vertices this rank knows, shape (N,) or, component by component, (N, ...), any unit.
     length
         l, length of the filter [cells].
+    patches
+        Those of the mesh as it is, if there are any.
 
     Returns
     -------
@@ -125,21 +136,22 @@ def helmholtz_filter(mesh, values: np.ndarray, length: float) -> np.ndarray:
         The same shape and integral; constants unchanged; the same whatever the partition to 1e-10 of the greatest
         value. Not put back between the least and the greatest value.
     """
-    patches = MeshPatches(mesh)
-    dimension = mesh.geometric_dimension
-    gradients = barycentric_gradients(simplex_corners(patches.points, patches.cells))
-    volumes = np.abs(simplex_volumes(patches.points, patches.cells))
+    patches = patches or MeshPatches(mesh)
+    dimension, volumes = mesh.geometric_dimension, patches.volumes
     squares = (_EDGE_POWER[dimension] * volumes) ** (2.0 / dimension)
-    cells = (length**2 * squares * volumes)[:, None, None] * (gradients @ np.swapaxes(gradients, 1, 2))
+    # The gradient of a barycentric coordinate is the opposite facet's area vector over d |K|.
+    vectors = _area_vectors(patches.points.T[:, patches.cells.T])
+    products = np.einsum("iak,jak->ijk", vectors, vectors) * (length**2 * squares / (dimension**2 * volumes))
+    cells = np.ascontiguousarray(np.moveaxis(products, 2, 0))
     mass = patches.sum(np.repeat(volumes[:, None] / (dimension + 1), dimension + 1, axis=1))
     smooth = np.empty_like(values)
     columns, results = values.reshape(len(values), -1).T, smooth.reshape(len(values), -1).T
-    with VertexSystem(mesh, patches, 1, _FILTER) as system:
-        for column, result in zip(columns, results, strict=True):
-            # Solved for the difference from the least value, so that a constant comes out as it is.
-            least, _ = extremes(mesh.comm, column)
-            right = (mass * (column - least))[:, None]
-            result[:] = least + system.solve(cells, mass[:, None, None], right)[:, 0]
+    system = patches.kept(_SYSTEM, lambda: VertexSystem(mesh, patches, 1, _FILTER))
+    for column, result in zip(columns, results, strict=True):
+        # Solved for the difference from the least value, so that a constant comes out as it is.
+        least, _ = extremes(mesh.comm, column)
+        right = (mass * (column - least))[:, None]
+        result[:] = least + system.solve(cells, mass[:, None, None], right)[:, 0]
     return smooth
 
 
@@ -153,9 +165,29 @@ def extremes(comm, values: np.ndarray) -> tuple[float, float]:
     return float(least.min()), float(most.max())
 
 
-def mean_of_vertices(mesh, values: np.ndarray) -> float:
-    """Return the mean over the domain of the P1 function with values in the vertices, shape (N,); collective."""
+def mean_of_vertices(mesh, values: np.ndarray, patches: MeshPatches | None = None) -> float:
+    """Return the mean over the domain of the P1 function with values in the vertices, shape (N,); collective.
+
+    If patches of the mesh as it is are given, their volumes are used.
+    """
     cells = mesh.coordinates.cell_node_map().values
-    volumes = np.abs(simplex_volumes(mesh.coordinates.dat.data_ro_with_halos, cells))
-    sums = mesh.comm.allgather((float(volumes @ values[cells].mean(axis=1)), float(volumes.sum())))
+    if patches is None:
+        volumes = np.abs(simplex_volumes(mesh.coordinates.dat.data_ro_with_halos, cells))
+    else:
+        volumes = patches.volumes
+    # Corner by corner: means over so short an axis take several times as long.
+    of_cells = sum(values[corner] for corner in cells.T)
+    sums = mesh.comm.allgather((float(volumes @ of_cells) / cells.shape[1], float(volumes.sum())))
     return sum(integral for integral, _ in sums) / sum(volume for _, volume in sums)
+
+
+def _area_vectors(corners: np.ndarray) -> np.ndarray:
+    """Return the area vectors of the facets opposite to each corner, in 2D turned by a quarter, which products forgive.
+
+    Corners of shape (d, d + 1, K), result (d + 1, d, K); all outward or all inward.
+    """
+    edges = np.moveaxis(corners[:, 1:] - corners[:, :1], 1, 0)
+    if len(edges) == 2:
+        return np.stack([edges[1] - edges[0], -edges[1], edges[0]])
+    others = 0.5 * np.stack([np.cross(edges[i - 2], edges[i - 1], axis=0) for i in range(3)])
+    return np.concatenate([-others.sum(axis=0, keepdims=True), others])

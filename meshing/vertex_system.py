@@ -28,7 +28,7 @@ MULTIGRID = {
 class VertexSystem:
     """Assemble and solve linear systems whose pattern stays and whose numbers change.
 
-    To be used in a ``with`` statement, which frees what PETSc holds on all ranks together.
+    To be used in a ``with`` statement, which frees what PETSc holds on all ranks together, or kept with the topology.
 
     Parameters
     ----------

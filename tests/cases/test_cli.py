@@ -50,7 +50,7 @@ BAD_INPUT = {
         "--set: got 'resolution', expected key=value; for example --set .*",
     ),
     "second of two": ("monai --set friction=0 --set order=7", "option order: got 7, expected 0 or 1; .*"),
-    "unknown mover": ("monai --mover um2n", "mover: got 'um2n', expected one of none, monge-ampere, mmpde; .*"),
+    "unknown mover": ("monai --mover um2n", "mover: got 'um2n', expected one of none, monge-ampere, mmpde, .*; .*"),
     "missing file": (
         "monai --config absent.toml",
         "config: got absent.toml, expected a readable TOML file; No such file or directory",
@@ -77,7 +77,10 @@ BAD_INPUT = {
         "monai --config other-case.toml",
         "config: got case 'thacker' in other-case.toml, expected 'monai'",
     ),
-    "mover in file": ("monai --config mover.toml", "mover: got 'um2n', expected one of none, monge-ampere, mmpde; .*"),
+    "mover in file": (
+        "monai --config mover.toml",
+        "mover: got 'um2n', expected one of none, monge-ampere, mmpde, .*; .*",
+    ),
     "seed in file": ("monai --config seed.toml", "seed: got 'five', expected an integer from 0 on; .*"),
     "file for a folder": (
         "monai --out broken.toml/below",

@@ -181,7 +181,7 @@ def test_burgers_on_moving_meshes(no_pictures, tmp_path: Path) -> None:
 def test_a_crashed_run_goes_on_exactly(
     mover: str, compared: Path, driftmesh, no_pictures, monkeypatch, tmp_path: Path
 ) -> None:
-    """From the checkpoint at 0.2, before half time, on a mesh that has been moved, with a mover that starts cold."""
+    """From the checkpoint at 0.2, before half time, on a mesh that has been moved, with what the mover remembered."""
     save, saved = ScalarSimulation.save, 0
 
     def crash(self) -> bool:

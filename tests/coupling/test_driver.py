@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from firedrake import Function, FunctionSpace, Mesh, UnitSquareMesh, assemble, dx
 from firedrake.exceptions import ConvergenceError
+from firedrake.petsc import PETSc
 
 from coupling.driver import MovingMesh
 from fem.remap import RemapTransfer
@@ -103,6 +104,30 @@ def test_a_mover_that_fails_leaves_everything(mover: Mover) -> None:
     np.testing.assert_array_equal(solve.points, start)
     np.testing.assert_array_equal(solve.field.dat.data_ro, values)
     assert (solve.moving.record.failed, solve.moving.record.moves, solve.refreshed) == (1, 0, [])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("out of memory"), PETSc.Error(76), np.linalg.LinAlgError("Singular matrix"), ZeroDivisionError("0")],
+    ids=["runtime", "PETSc", "singular", "division"],
+)
+def test_a_mover_whose_numerics_raise_leaves_everything_and_says_so(error: Exception) -> None:
+    solve = Solve(Sway(0.03, error=error))
+    start = solve.points.copy()
+    with pytest.warns(RuntimeWarning, match=rf"^mover: {type(error).__name__}: .*; the mesh stays as it is$"):
+        assert not solve.moving.move()
+    np.testing.assert_array_equal(solve.points, start)
+    assert (solve.moving.record.failed, solve.moving.record.moves, solve.refreshed) == (1, 0, [])
+    solve.moving.mover.error = None
+    assert solve.moving.move() and solve.moving.record.moves == 1
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("mesh: got hexahedra"), TypeError("no number"), NotImplementedError("in 3D"), KeyError("name")]
+)
+def test_bad_input_and_errors_in_the_code_of_a_mover_are_heard(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        Solve(Sway(error=error)).moving.move()
 
 
 def test_a_transfer_that_fails_leaves_everything() -> None:

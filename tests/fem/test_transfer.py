@@ -26,7 +26,7 @@ from fem.bathymetry import bathymetry
 from fem.remap import RemapTransfer
 from fem.shallow_water import ShallowWater
 from fem.shallow_water_stepper import ShallowWaterStepper
-from fem.shallow_water_transfer import ShallowWaterTransfer
+from fem.shallow_water_transfer import ShallowWaterTransfer, _Volumes
 from fem.transfer import InterpolationTransfer, ProjectionTransfer, Transfer
 
 TRANSFERS: dict[str, type[Transfer]] = {
@@ -136,6 +136,27 @@ def test_a_remap_refuses_other_elements(family: str, degree: int) -> None:
         RemapTransfer()(Function(FunctionSpace(mesh, family, degree)), mesh)
 
 
+def test_a_remap_refuses_too_many_components() -> None:
+    mesh = UnitSquareMesh(2, 2)
+    with pytest.raises(ValueError, match=r"source: got 17 components, expected up to 16; carry them one by one"):
+        RemapTransfer()(Function(space(mesh, 1, 17)), mesh)
+
+
+def test_every_number_of_components_is_carried_alike() -> None:
+    """Vectors of the processor are filled up: each part comes out as the scalar does."""
+    mesh = UnitSquareMesh(6, 5)
+    scalar = Function(space(mesh, 1))
+    scalar.dat.data_wo[:] = np.random.default_rng(0).random(scalar.dat.data_ro.shape)
+    goal = moved(mesh, 2)
+    expected = RemapTransfer()(scalar, goal).dat.data_ro
+    for parts in (2, 3, 4, 5, 9, 16):
+        field = Function(space(mesh, 1, parts))
+        factors = np.arange(1.0, parts + 1.0)
+        field.dat.data_wo[:] = scalar.dat.data_ro[:, None] * factors
+        carried = RemapTransfer()(field, goal).dat.data_ro
+        np.testing.assert_allclose(carried, expected[:, None] * factors, rtol=1e-13)
+
+
 def island(mesh, degree: int) -> Function:
     """A bed with an island that emerges, and a slope."""
     x = SpatialCoordinate(mesh)
@@ -179,6 +200,23 @@ def test_water_that_runs_over_shores_keeps_its_mass_and_no_depth_is_negative(deg
         state, bed = transfer.carry(state, bed, moved(state.function_space().mesh(), seed))
         assert np.isfinite(state.dat.data_ro).all() and (state.dat.data_ro[:, 0] >= 0.0).all()
         assert assemble(state[0] * dx) == pytest.approx(volume, rel=1e-12)
+
+
+def test_what_lacked_water_does_not_flow_whatever_rounding_leaves_there() -> None:
+    """Cells that lack are filled to zero or to rounding above it, which must not decide whether the discharge stays."""
+    mesh = UnitSquareMesh(8, 8)
+    nodal = Function(space(mesh, 1))
+    nodes = nodal.cell_node_map().values
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        means = np.where(rng.random(len(nodes)) < 0.2, -1e-3, 1e-3) * rng.uniform(0.5, 1.0, len(nodes))
+        values = np.ones((nodes.size, 3))
+        values[nodes, 0] = means[:, None] * rng.uniform(0.8, 1.2, nodes.shape)
+        lacking = nodes[values[nodes, 0].sum(axis=1) < 0.0]
+        volumes = _Volumes(mesh, nodal)
+        filled = volumes.without_holes(values)
+        assert len(lacking) > 10 and not filled[lacking, 1:].any() and (filled[:, 0] >= 0.0).all()
+        assert volumes.integral(filled[:, 0]) == pytest.approx(volumes.integral(values[:, 0]), rel=1e-12)
 
 
 def test_shallow_water_refuses_a_transfer_that_loses_mass() -> None:

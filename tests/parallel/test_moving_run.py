@@ -87,7 +87,7 @@ def test_a_stopped_run_goes_on(
 
 @pytest.fixture(scope="module")
 def stopped(mpiexec, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a run on two ranks of which the second was told to stop, with a mover that forgets."""
+    """Return the folder of a run on two ranks of which the second was told to stop."""
     out = tmp_path_factory.mktemp("stopped") / "run"
     outcome = mpiexec(2, _command("terminate", 210, 1, "run", "monai", "--mover", "mmpde", *WAVE, "--out", out))
     assert outcome.code == 130
