@@ -69,7 +69,7 @@ def run(
     mover: Annotated[
         str | None,
         typer.Option(
-            help="mesh mover: none (fixed mesh), mmpde or monge-ampere, see `driftmesh movers`  [default: none]",
+            help="mesh mover: none (fixed mesh), mmpde, monge-ampere or drift, see `driftmesh movers`  [default: none]",
             show_default=False,
         ),
     ] = None,
@@ -154,11 +154,58 @@ def compare(
 @app.command()
 def movers() -> None:
     """List the mesh movers, a line each."""
-    from meshing.registry import MOVERS
+    from coupling.registry import MOVERS
 
     width = max(map(len, MOVERS))
     for name, entry in MOVERS.items():
         typer.echo(f"{name:{width}}  {entry.summary}")
+
+
+@app.command()
+def models() -> None:
+    """List the trained models that come with the package, with their figures, a line each."""
+    from cases.models import list_models
+
+    list_models(typer.echo)
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="drift, um2n or dmm")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder for weights, checkpoints and log  [default: results/train/MODEL]", show_default=False
+        ),
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.0, help="how long to train  [default: the model's]")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="seed of weights and samples")] = 0,
+    smoke: Annotated[bool, typer.Option("--smoke", help="few small samples, a minute: to see that it works")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on from the checkpoint in --out")] = False,
+    device: Annotated[str, typer.Option(help="where to train")] = "cpu",
+) -> None:
+    """Train a model; leaves its weights with a model card."""
+    from cases.train import TrainRequest
+    from cases.train import train as run_training
+
+    request = TrainRequest(model=model, out=out, minutes=minutes, seed=seed, smoke=smoke, resume=resume, device=device)
+    run_training(request, typer.echo)
+
+
+@app.command()
+def dataset(
+    name: Annotated[str, typer.Argument(help="movers: meshes and monitor functions")],
+    out: Annotated[
+        Path | None, typer.Option(help="HDF5 file  [default: results/dataset/NAME.h5]", show_default=False)
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="number of samples in all")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="a sample depends on this and its number")] = 0,
+    processes: Annotated[int, typer.Option(min=1, help="processes that make them")] = 1,
+) -> None:
+    """Make training data; what is in the file already stays, so that it goes on after a stop."""
+    from cases.dataset import make_dataset
+
+    make_dataset(name, out, count=count, seed=seed, processes=processes)
 
 
 @app.command()

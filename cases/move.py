@@ -15,6 +15,7 @@ from cases.mesh_drawing import MeshPicture
 from cases.mesh_figures import before_after_figure, save_figure
 from cases.move_request import MoveRequest, check_request, scalar_field, vector_field
 from cases.run_folder import commit, versions, write_json
+from coupling.registry import get_mover
 from meshing.background import BackgroundField
 from meshing.boundary import boundary_of
 from meshing.cad_boundary import attach_cad
@@ -24,7 +25,6 @@ from meshing.mesh_file import MeshFile, read_mesh, write_mesh
 from meshing.monitor import FieldMonitor, make_monitor
 from meshing.mover import Mover, MoveResult, MoveStatus
 from meshing.quality import MeshQuality, mesh_quality
-from meshing.registry import get_mover
 from meshing.shaping import Shaping
 
 DEFAULT_MONITOR = "hessian"

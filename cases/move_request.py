@@ -13,10 +13,10 @@ from firedrake import Function, FunctionSpace
 from mpi4py import MPI
 
 from cases.errors import InputError
+from coupling.registry import MOVERS
 from meshing.mesh_contents import check_format
 from meshing.mesh_file import MeshFile
 from meshing.monitor import MONITORS
-from meshing.registry import MOVERS
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class MoveRequest:
     monitor_field
         Positive point field that is the monitor function itself, instead.
     mover
-        Name of the mover, see ``meshing.registry.MOVERS``.
+        Name of the mover, see ``coupling.registry.MOVERS``.
     smoothing, max_size_ratio
         Length of the filter of the monitor function [cells], and the greatest ratio of cell sizes that it may ask for;
         None for the defaults.

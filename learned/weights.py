@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from learned.networks.dmm import DMMNetwork
 from learned.networks.drift import DriftNetwork
+from learned.networks.um2n import UM2NNetwork
 
 # Networks by the name that cards call them.
-NETWORKS: dict[str, type[nn.Module]] = {"drift": DriftNetwork}
+NETWORKS: dict[str, type[nn.Module]] = {"drift": DriftNetwork, "um2n": UM2NNetwork, "dmm": DMMNetwork}
 # Weights that come with the package, NAME.safetensors and NAME.json.
 PRETRAINED = Path(__file__).parent / "pretrained"
 _CARD_KEYS = ("network", "options", "sha256", "parameters")
@@ -157,6 +160,16 @@ def load_card(path: Path) -> ModelCard:
         return ModelCard(**said)
     except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"card: got {path.name} that is no model card ({error}); fetch it again") from None
+
+
+def source_commit() -> str:
+    """Return the commit of the source for a model card, nothing where that is not known."""
+    try:
+        return subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _network(name: str) -> type[nn.Module]:

@@ -1,0 +1,172 @@
+"""`driftmesh models`, `train` and `dataset`, and learned movers in the other commands."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import meshio
+import numpy as np
+import pytest
+
+import coupling.movers
+import learned.train_drift
+from cases.moving import check_mover
+from cases.train import TrainRequest, train
+from coupling.registry import LEARNED, MOVERS
+from learned.dataset import read_dataset
+from learned.training import TrainingSettings
+from learned.weights import PRETRAINED, load_weights
+
+
+def test_movers_and_models_are_listed(driftmesh) -> None:
+    lines = driftmesh("movers").out.splitlines()
+    assert [line.split()[0] for line in lines] == list(MOVERS) and "drift" in LEARNED
+    listed = {line.split()[0]: line for line in driftmesh("models").out.splitlines()}
+    assert set(listed) == {path.stem for path in PRETRAINED.glob("*.safetensors")}
+    card = json.loads((PRETRAINED / "drift.json").read_text())
+    assert f"{card['parameters']:,} weights" in listed["drift"]
+    assert f"spread {card['metrics']['spread']:.3g}" in listed["drift"]
+
+
+@pytest.fixture
+def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of the package's weights, to be spoilt."""
+    copy = shutil.copytree(PRETRAINED, tmp_path / "pretrained")
+    monkeypatch.setattr("learned.weights.PRETRAINED", copy)
+    monkeypatch.setattr(coupling.movers, "PRETRAINED", copy)
+    return copy
+
+
+def _meshes(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    points = np.stack(np.meshgrid(np.linspace(0, 1, 9), np.linspace(0, 1, 9)), axis=-1).reshape(-1, 2)
+    low = (np.arange(8)[:, None] * 9 + np.arange(8)).reshape(-1)
+    cells = np.concatenate([np.stack([low, low + 1, low + 10], 1), np.stack([low, low + 10, low + 9], 1)])
+    ring = np.tanh(20.0 * (np.hypot(*(points - 0.5).T) - 0.3)) + 1e-3 * rng.standard_normal(len(points))
+    meshio.write(folder / "mesh.vtu", meshio.Mesh(np.pad(points, ((0, 0), (0, 1))), [("triangle", cells)], {"u": ring}))
+
+
+@pytest.mark.parametrize("spoil", ["checksum", "missing"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "models",
+        "run monai --mover drift --out new",
+        "compare swirl --movers none,drift --out new",
+        "move mesh.vtu --field u --mover drift -o new.vtu",
+    ],
+)
+def test_weights_that_are_damaged_are_bad_input(
+    command: str, spoil: str, pretrained: Path, driftmesh, tmp_path: Path
+) -> None:
+    _meshes(tmp_path)
+    weights = pretrained / "drift.safetensors"
+    if spoil == "missing":
+        weights.unlink()
+    else:
+        content = bytearray(weights.read_bytes())
+        content[-1] ^= 1
+        weights.write_bytes(content)
+    outcome = driftmesh(*command.split())
+    assert outcome.code == 2 and not list(tmp_path.glob("new*"))
+    expected = {"missing": "weights: got no file ", "checksum": "weights: got drift.safetensors with checksum "}[spoil]
+    assert outcome.error_line.startswith(f"driftmesh: {expected}")
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_mesh_file_is_moved(name: str, driftmesh, tmp_path: Path) -> None:
+    _meshes(tmp_path)
+    outcome = driftmesh("move", "mesh.vtu", "--field", "u", "--mover", name, "-o", "moved.vtu")
+    assert (outcome.code, outcome.err) == (0, "")
+    numbers = json.loads((tmp_path / "moved.json").read_text())
+    assert (numbers["mover"], numbers["tangled"], numbers["nodes"]) == (name, 0, 81)
+    assert numbers["equidistribution"]["after"] < 0.5 * numbers["equidistribution"]["before"]
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_run_on_a_learned_mesh(name: str, driftmesh, no_figures, tmp_path: Path) -> None:
+    options = ("--set", "resolution=10", "--set", "t_end=0.1")
+    assert check_mover(name) == name
+    outcome = driftmesh("run", "swirl", "--mover", name, *options, "--out", "run")
+    assert (outcome.code, outcome.err) == (0, "")
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["mover"] == name and run["moves"] > 0
+    assert run["metrics"]["tangled_moves"] == run["metrics"]["failed_moves"] == 0
+
+
+# -- training -----------------------------------------------------------------------------------------------------
+
+
+def test_training_stops_and_goes_on(driftmesh, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    task, settings = learned.train_drift.DriftTask, TrainingSettings(iterations=2, every=2)
+    monkeypatch.setattr(
+        learned.train_drift,
+        "DriftTask",
+        lambda **_: task(seed=0, groups=1, together=1, nodes=(60, 80), large=80, steps=2),
+    )
+    monkeypatch.setattr(learned.train_drift, "TrainingSettings", lambda **_: settings)
+    outcome = driftmesh("train", "drift", "--smoke", "--seed", 3, "--out", "trained")
+    assert outcome.code == 0 and outcome.out.endswith("written: trained/drift.safetensors, trained/drift.json\n")
+    _, card = load_weights(tmp_path / "trained" / "drift.safetensors")
+    assert (card.seed, card.epochs) == (3, 2)
+    outcome = driftmesh("train", "drift", "--out", "trained")
+    assert outcome.code == 2
+    assert outcome.error_line.startswith("driftmesh: --out: got trained with a training in it, expected none; ")
+    settings = replace(settings, iterations=4)
+    assert driftmesh("train", "drift", "--smoke", "--resume", "--out", "trained").code == 0
+    assert load_weights(tmp_path / "trained" / "drift.safetensors")[1].epochs == 4
+
+
+def test_a_stopped_training_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def stopped() -> None:
+        tmp_path.joinpath("checkpoint.json").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(learned.train_drift, "main", stopped)
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        train(TrainRequest("drift", out=tmp_path), said.append)
+    assert said == [f"stopped; `driftmesh train drift --resume --out {tmp_path}` goes on"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train drfit", "model: got 'drfit', expected one of drift"),
+        ("train drift --device cuda", "--device: got 'cuda', expected 'cpu'; "),
+        ("train drift --smoke --minutes 3", "--minutes: got --smoke too, "),
+        ("train drift --resume --out absent", "--resume: got absent without a checkpoint, "),
+        ("train drift --out file", "--out: got file, expected a folder; name another one"),
+        ("dataset mover", "data set: got 'mover', expected one of movers (meshes and monitor functions "),
+        ("dataset movers --out file", "--out: got file, expected an HDF5 file that can be written; "),
+    ],
+)
+def test_bad_input_is_one_line(arguments: str, message: str, driftmesh, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no HDF5 file")
+    outcome = driftmesh(*arguments.split())
+    assert outcome.code == 2 and outcome.error_line.startswith(f"driftmesh: {message}")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+# -- data ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_data_set_goes_on_and_does_not_depend_on_how_it_was_made(driftmesh, tmp_path: Path) -> None:
+    outcome = driftmesh("dataset", "movers", "--count", 2, "--seed", 1, "--out", "data/some.h5")
+    assert outcome.code == 0 and outcome.out == "written: data/some.h5, 2 samples made, 0 were there\n"
+    outcome = driftmesh("dataset", "movers", "--count", 3, "--seed", 1, "--out", "data/some.h5")
+    assert outcome.out == "written: data/some.h5, 1 samples made, 2 were there\n"
+    outcome = driftmesh("dataset", "movers", "--count", 3, "--seed", 1, "--out", "data/some.h5", "--processes", 2)
+    assert outcome.out == "written: data/some.h5, 0 samples made, 3 were there\n"
+    assert driftmesh("dataset", "movers", "--count", 3, "--seed", 1, "--out", "once.h5").code == 0
+    assert len(list(read_dataset(tmp_path / "once.h5"))) == 3
+    with h5py.File(tmp_path / "once.h5") as once, h5py.File(tmp_path / "data" / "some.h5") as some:
+        for name, group in once["samples"].items():
+            for part, values in group.items():
+                np.testing.assert_array_equal(values[:], some["samples"][name][part][:])
+    outcome = driftmesh("dataset", "movers", "--count", 3, "--seed", 2, "--out", "once.h5")
+    assert outcome.code == 2 and "once.h5 made with seed = 1, expected 2" in outcome.error_line
