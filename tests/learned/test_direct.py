@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from learned_meshes import shaken, some_mesh
+from learned_meshes import bump, shaken, some_mesh
 
 from learned.geometry import volumes, widths
-from learned.movers.direct import on_boundary, travel
+from learned.movers.direct import DirectResult, on_boundary, travel
+from learned.movers.figures import Case, move_figures
 from learned.prepared import PreparedMesh, prepare_mesh
 
 KINDS = ["square", "disc", "holes", "warped", "l-shape", None]
@@ -69,3 +70,27 @@ def test_vertices_on_sides_are_wanted_on_them() -> None:
     sliding = left & (mesh.fixed == 0)
     torch.testing.assert_close(wanted[1, sliding], mesh.reference[1, sliding] + 0.01)
     assert bool((wanted.amin(1) >= low).all() and (wanted[:, mesh.bound > 0].amax(1) <= high).all())
+
+
+def test_figures_of_moves_that_are_known() -> None:
+    mesh = prepared("lattice")
+    cells, inner = mesh.topology.count, int((mesh.bound == 0).nonzero()[0])
+    around = int((mesh.topology.cells == inner).any(1).sum())
+    # One vertex on the other side of the domain turns some of the cells around it, as not all can keep their sign.
+    torn = mesh.reference.clone()
+    torn[:, inner] = 10.0
+    moves = {
+        "none": lambda mesh, points, monitor: DirectResult(points, points, 0, True),
+        "torn": lambda mesh, points, monitor: DirectResult(points, torn, 1, False),
+    }
+    case = Case(mesh, bump, mesh.reference)
+    figures = {name: move_figures([case, case], move) for name, move in moves.items()}
+    none, bad = figures["none"], figures["torn"]
+    assert none["before"] == none["after"] == none["unlimited"] == none["label"] > 0.5
+    assert (none["improved"], none["inverted"], none["inverted_unlimited"], none["arrived"]) == (0.0, 0.0, 0.0, 1.0)
+    assert 0 < bad["inverted_unlimited"] < 2 * around < 2 * cells
+    assert (bad["inverted"], bad["tangled_unlimited"], bad["arrived"]) == (0.0, 1.0, 0.0)
+    # Of a constant monitor function, m V over the volume is the same in all cells.
+    flat = move_figures([Case(mesh, lambda points: 3.0 * torch.ones_like(points[0]))], moves["none"])
+    assert flat["before"] < 1e-6
+    assert "label" not in flat

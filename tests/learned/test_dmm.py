@@ -240,7 +240,7 @@ def test_it_learns_without_labels(tmp_path: Path) -> None:
     net = DMMNetwork(width=24, rounds=1, depth=2, modes=16)
     with torch.no_grad():
         before = task.evaluate(net)["score"]
-    settings = TrainingSettings(iterations=120, batch=2, every=40, learning_rate=3e-3, warm_up=5)
+    settings = TrainingSettings(iterations=400, batch=4, every=40, learning_rate=1e-3, warm_up=5)
     progress = train(net, task, settings, tmp_path, report=lambda line: None)
     print(f"loss on meshes held out {before:.3f} -> {progress.best:.3f}")
     assert progress.best < 0.8 * before
