@@ -6,7 +6,6 @@ Leaves ``drift.safetensors`` with its model card in DIR.
 from __future__ import annotations
 
 import argparse
-import subprocess
 from pathlib import Path
 
 import torch
@@ -15,7 +14,7 @@ from safetensors.torch import load_file
 from learned.movers.drift_task import DriftTask
 from learned.networks.drift import DriftNetwork
 from learned.training import TrainingSettings, train
-from learned.weights import ModelCard, save_weights
+from learned.weights import ModelCard, save_weights, source_commit
 
 # The network that is trained; its model card repeats them.
 OPTIONS = {"fine": 32, "coarse": 64, "vectors": 8, "messages": 2}
@@ -54,21 +53,11 @@ def main() -> None:
         "and random monitor functions of learned.monitors; no labels"
         + (f"; begun from {options.init}" if options.init else ""),
         seed=options.seed,
-        commit=_commit(),
+        commit=source_commit(),
         epochs=progress.iteration,
         metrics=metrics,
     )
     save_weights(options.out / "drift.safetensors", network, card)
-
-
-def _commit() -> str:
-    """Return the commit of the source, nothing where that is not known."""
-    try:
-        return subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
 
 
 if __name__ == "__main__":
