@@ -37,7 +37,7 @@ class DriftTask:
 
     .. math:: L = \frac{\sum_t t \log(F_t + \epsilon)}{\sum_t t} - \log(F_0 + \epsilon)
 
-    over the iterates t = 1, ..., steps. No labels. A mesh starts as the computational mesh, or as an earlier sample
+    over the iterates t = 1, ..., steps, or over the last one alone. No labels. A mesh starts as the computational mesh, or as an earlier sample
     left it, with another monitor function, as in a running solve, or with the same one, so that many steps stay good.
     Where meshes were left is no part of a checkpoint: a resumed training begins with computational meshes.
 
@@ -57,6 +57,8 @@ class DriftTask:
         Share of groups in 3D.
     warm, onward
         Shares of samples that start from a moved mesh, with another and with the same monitor function.
+    every_iterate
+        Whether all iterates count, or the last one alone: an ablation.
     """
 
     def __init__(
@@ -71,9 +73,10 @@ class DriftTask:
         solids: float = 0.1,
         warm: float = 0.3,
         onward: float = 0.15,
+        every_iterate: bool = True,
     ):
         rng = np.random.default_rng(seed)
-        self.steps, self.warm, self.onward = steps, warm, onward
+        self.steps, self.warm, self.onward, self.every_iterate = steps, warm, onward, every_iterate
         self.pool = [_group(rng, nodes, together, solid=rng.random() < solids) for _ in range(groups)]
         for number in range(0, groups, 7):
             self.pool[number] = _group(rng, (nodes[1], max(nodes[1], large)), 1, solid=False)
@@ -94,7 +97,9 @@ class DriftTask:
         # Curved boundaries may have inverted a cell: learn from the steps before.
         group.points = final.detach() if len(energies) == steps + 1 else group.mesh.reference
         logs = torch.log(energies + _FLOOR)
-        weight = torch.arange(1, len(logs), dtype=logs.dtype)[:, None]
+        weight = torch.arange(1, len(logs), dtype=logs.dtype, device=logs.device)[:, None]
+        if not self.every_iterate:
+            weight = (weight == len(logs) - 1).to(logs.dtype)
         return ((weight * logs[1:]).sum(0) / weight.sum() - logs[0].detach()).mean()
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:

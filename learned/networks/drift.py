@@ -28,13 +28,15 @@ class DriftNetwork(nn.Module):
         Vector channels.
     messages
         Exchanges on each coarse level, each way.
+    levels
+        Most levels that are used, 0 for all that there are.
     """
 
-    def __init__(self, *, fine: int = 32, coarse: int = 64, vectors: int = 8, messages: int = 2):
+    def __init__(self, *, fine: int = 32, coarse: int = 64, vectors: int = 8, messages: int = 2, levels: int = 0):
         super().__init__()
         self.encode = nn.Sequential(nn.Linear(SCALARS, fine), nn.SiLU(), nn.Linear(fine, fine))
         self.orient = nn.Linear(VECTORS, vectors, bias=False)
-        self.multigrid = Multigrid(fine=fine, coarse=coarse, vectors=vectors, messages=messages)
+        self.multigrid = Multigrid(fine=fine, coarse=coarse, vectors=vectors, messages=messages, levels=levels)
 
     def forward(self, mesh: PreparedMesh, points: Tensor, monitor: Tensor, state: EnergyState, step: Tensor) -> Tensor:
         """Return a displacement, along the boundary but not limited yet.

@@ -108,10 +108,13 @@ class Multigrid(nn.Module):
         Number of vector channels.
     messages
         Exchanges on each coarse level on the way down, and as many up; on the finest there is one each.
+    levels
+        Most levels that are used, 0 for all that there are; 1 is an ordinary graph network, an ablation.
     """
 
-    def __init__(self, *, fine: int, coarse: int, vectors: int, messages: int):
+    def __init__(self, *, fine: int, coarse: int, vectors: int, messages: int, levels: int = 0):
         super().__init__()
+        self.levels = levels
         self.down = nn.ModuleList([EdgeMessage(coarse, vectors) for _ in range(messages)])
         self.up = nn.ModuleList([EdgeMessage(coarse, vectors) for _ in range(messages)])
         self.first, self.last = EdgeMessage(fine, vectors), EdgeMessage(fine, vectors)
@@ -142,7 +145,8 @@ class Multigrid(nn.Module):
         """
         dimension = points.shape[1]
         kept = []
-        for number, level in enumerate(hierarchy.levels):
+        levels = hierarchy.levels[: self.levels or None]
+        for number, level in enumerate(levels):
             if number:
                 transfer = hierarchy.transfers[number - 1]
                 points, volumes = transfer.restrict(points), transfer.add(volumes)
@@ -154,9 +158,9 @@ class Multigrid(nn.Module):
                 h, v = message(level, offsets, h, v)
             kept.append((h, v, offsets, sizes))
         displacement = torch.zeros_like(points)
-        for number, level in reversed(list(enumerate(hierarchy.levels))):
+        for number, level in reversed(list(enumerate(levels))):
             own, own_v, offsets, sizes = kept[number]
-            if number < len(hierarchy.transfers):
+            if number + 1 < len(levels):
                 prolong = hierarchy.transfers[number].prolong
                 displacement = prolong(displacement)
                 join, turn = (self.join, self.turn) if number else (self.join_last, self.turn_last)
