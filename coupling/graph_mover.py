@@ -78,7 +78,7 @@ class GraphMover(Mover):
     under MPI on the first rank, so that meshes are moved as on one. The monitor function is asked at the mesh as it is,
     and linear between its vertices from then on; then again at the moved mesh. If the energy of ``learned.energy`` is
     there what the linear one let expect, the mesh is as wanted; else it goes on from there. Of all meshes looked at,
-    the one of least energy is taken, so that it never rises. It computes in single precision; displacements are added
+    the one of least energy is taken, so that it never rises, if ``keep_best``; else the last, as it is. It computes in single precision; displacements are added
     to places in double precision. Metric tensors are not used.
 
     Parameters
@@ -92,6 +92,8 @@ class GraphMover(Mover):
         How often to move for a monitor function asked anew, at most.
     tolerance
         Share of the energy that does not matter.
+    keep_best
+        Whether the mesh of least energy is taken, or the last one whatever its energy.
 
     Raises
     ------
@@ -99,7 +101,15 @@ class GraphMover(Mover):
         For another target, less than one round, or a tolerance that is negative.
     """
 
-    def __init__(self, *, target: str = "relative", warm_start: bool = True, rounds: int = 5, tolerance: float = 0.05):
+    def __init__(
+        self,
+        *,
+        target: str = "relative",
+        warm_start: bool = True,
+        rounds: int = 5,
+        tolerance: float = 0.05,
+        keep_best: bool = True,
+    ):
         if target not in TARGETS:
             raise ValueError(f"target: got {target!r}, expected one of {', '.join(TARGETS)}")
         if rounds < 1:
@@ -107,6 +117,7 @@ class GraphMover(Mover):
         if not tolerance >= 0.0:
             raise ValueError(f"tolerance: got {tolerance}, expected 0 or more, such as 0.05")
         self.target, self.warm_start, self.rounds, self.tolerance = target, warm_start, rounds, tolerance
+        self.keep_best = keep_best
         self._known: WeakKeyDictionary = WeakKeyDictionary()
 
     @abstractmethod
@@ -124,7 +135,7 @@ class GraphMover(Mover):
         """
 
     def displacement(self, mesh, monitor: Callable[..., Function]) -> Displacement:
-        """Return the displacement to the mesh of least energy of those looked at; converged as the class says."""
+        """Return the displacement to the mesh that the class says; converged as it says."""
         patches = MeshPatches(mesh)
         kept = self._kept(mesh)
         trial, comm = TrialMesh(mesh, monitor, patches), mesh.comm
@@ -180,7 +191,7 @@ class _Search:
     Attributes
     ----------
     wanted, best
-        Vertices that the monitor function is to be asked at next, and those of least energy, shape (N, d) [m].
+        Vertices that the monitor function is to be asked at next, and those to be taken, shape (N, d) [m].
     converged, iterations
         How it ended, and steps taken.
     """
@@ -200,7 +211,7 @@ class _Search:
         nodal = torch.from_numpy(values / values.mean()).to(here.dtype)
         with torch.inference_mode():
             energy = float(mesh.energy(here, nodal).value)
-            if energy < self._energy:
+            if energy < self._energy and self._mover.keep_best:
                 self.best, self._energy = points, energy
             if not np.isfinite(energy):
                 # Cells too narrow for single precision: begin with the computational mesh, which has none.
@@ -220,7 +231,11 @@ class _Search:
         self.iterations += move.iterations
         # Rounded are the ways, not the places.
         self.wanted = base + (move.points - start).T.double().numpy() * mesh.scale
-        return False
+        if self._mover.keep_best:
+            return False
+        # Taken whatever m is there: not asked for where nothing hangs on it.
+        self.best, self.converged = self.wanted, move.converged
+        return self._rounds == self._mover.rounds
 
     def _start(
         self, points: np.ndarray, here: Tensor, energy: float, monitor: BackgroundMonitor

@@ -77,8 +77,8 @@ class UM2N(GraphMover):
     ----------
     weights
         A .safetensors file with its model card beside it; those of the package if None.
-    rounds, tolerance
-        See ``GraphMover``.
+    rounds, tolerance, keep_best
+        See ``GraphMover``; as published, the mesh of one round is taken as it is, better or worse.
 
     Raises
     ------
@@ -86,8 +86,10 @@ class UM2N(GraphMover):
         As ``GraphMover``; in one line for weights missing, damaged, or of another network; when moving in 3D.
     """
 
-    def __init__(self, *, weights: Path | None = None, rounds: int = 3, tolerance: float = 0.05):
-        super().__init__(rounds=rounds, tolerance=tolerance)
+    def __init__(
+        self, *, weights: Path | None = None, rounds: int = 1, tolerance: float = 0.05, keep_best: bool = False
+    ):
+        super().__init__(warm_start=False, rounds=rounds, tolerance=tolerance, keep_best=keep_best)
         self._network = _network("um2n", weights)
 
     def moved(self, whole: WholeMesh, points: Tensor, monitor: BackgroundMonitor) -> GraphMove:
@@ -105,8 +107,8 @@ class DMM(GraphMover):
     ----------
     weights
         A .safetensors file with its model card beside it; those of the package if None.
-    rounds, tolerance
-        See ``GraphMover``.
+    rounds, tolerance, keep_best
+        See ``GraphMover``; as published, the mesh of one round is taken as it is, better or worse.
 
     Raises
     ------
@@ -114,8 +116,10 @@ class DMM(GraphMover):
         As ``GraphMover``; in one line for weights missing, damaged, or of another network; when moving in 3D.
     """
 
-    def __init__(self, *, weights: Path | None = None, rounds: int = 3, tolerance: float = 0.05):
-        super().__init__(rounds=rounds, tolerance=tolerance)
+    def __init__(
+        self, *, weights: Path | None = None, rounds: int = 1, tolerance: float = 0.05, keep_best: bool = False
+    ):
+        super().__init__(warm_start=False, rounds=rounds, tolerance=tolerance, keep_best=keep_best)
         self._network = _network("dmm", weights)
 
     def moved(self, whole: WholeMesh, points: Tensor, monitor: BackgroundMonitor) -> GraphMove:

@@ -12,6 +12,16 @@ LEARNED: dict[str, MoverEntry] = {
         "equidistribute by a learned optimiser, cells never inverted; any domain, fast in running solves",
         "coupling.movers:Drift",
     ),
+    "um2n": MoverEntry(
+        "one pass of a graph transformer trained on Monge-Ampère meshes; plane domains, boundary vertices stay",
+        "coupling.movers:UM2N",
+        dimensions=(2,),
+    ),
+    "dmm": MoverEntry(
+        "the gradient of a potential from a data-free operator network, its last layer fitted; plane domains",
+        "coupling.movers:DMM",
+        dimensions=(2,),
+    ),
 }
 MOVERS: dict[str, MoverEntry] = CONVENTIONAL | LEARNED
 

@@ -19,10 +19,13 @@ class MoverEntry:
         What it does, in a line.
     place
         Where its class is, ``module:Class``; imported when asked for.
+    dimensions
+        Those of the meshes that it moves.
     """
 
     summary: str
     place: str
+    dimensions: tuple[int, ...] = (2, 3)
 
     def load(self) -> Callable[..., Mover]:
         """Return the class."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from learned.geometry import volumes
+from learned.geometry import volumes, widths
 from learned.movers.step import limited_step, remainder
 from learned.prepared import PreparedMesh
 
@@ -15,6 +15,9 @@ from learned.prepared import PreparedMesh
 _REST = 1e-3
 # A step that brings the vertices nearer by less than this share of what is left is the last: cells are in the way.
 _GAIN = 0.02
+# Cells stay this wide, as a share of the width of the computational cell: where a network wants them inverted, moves in
+# a row would else crush them, and time steps with them.
+NARROWEST = 0.05
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def on_boundary(mesh: PreparedMesh, points: Tensor, wanted: Tensor) -> Tensor:
 
 
 def travel(mesh: PreparedMesh, points: Tensor, wanted: Tensor, *, most: int = 30) -> DirectResult:
-    """Follow the straight way to vertices that are wanted, as far as no cell is inverted.
+    """Follow the straight way to vertices that are wanted, as far as no cell is crushed.
 
     Parameters
     ----------
@@ -65,15 +68,17 @@ def travel(mesh: PreparedMesh, points: Tensor, wanted: Tensor, *, most: int = 30
     Returns
     -------
     DirectResult
-        All its cells are valid, whatever is wanted.
+        All its cells are valid, whatever is wanted, and no narrower than ``NARROWEST`` times the computational cell's
+        width, but where curved boundaries draw their vertices back.
     """
+    narrowest = NARROWEST * widths(mesh.topology.corners(mesh.reference))
     left = mesh.boundary.tangential(points, wanted - points)
     whole = distance = float(left.square().sum().sqrt())
     longest = float(left.abs().max())
     for number in range(most):
         if float(left.abs().max()) <= _REST * longest:
             return DirectResult(points, wanted, number, True)
-        ahead = limited_step(mesh, points, left)
+        ahead = limited_step(mesh, points, left, narrowest=narrowest)
         # The limiter lets none be inverted, but where curved boundaries draw their vertices back.
         if not bool((volumes(mesh.topology.corners(ahead)) > 0).all()):
             return DirectResult(points, wanted, number, False)

@@ -14,6 +14,8 @@ SUBSTEPS = 2
 # 2 f: differences of displacements in a cell are at most this times its width.
 _ROOM = 0.8
 _SWEEPS = 3
+# Not zero, which would be divided by itself.
+_NO_ROOM = 1e-30
 
 
 def network_step(
@@ -59,8 +61,14 @@ def gradient_step(mesh: PreparedMesh, points: Tensor, slopes: Tensor, state: Ene
     return mesh.boundary.tangential(points, -gradient / diagonal)
 
 
-def limited_step(mesh: PreparedMesh, points: Tensor, displacement: Tensor) -> Tensor:
-    """Return the vertices after a displacement along the boundary, limited and back on the boundary, shape (d, N)."""
-    room = _ROOM * widths(mesh.topology.corners(points))
+def limited_step(
+    mesh: PreparedMesh, points: Tensor, displacement: Tensor, *, narrowest: Tensor | float = 0.0
+) -> Tensor:
+    """Return the vertices after a displacement along the boundary, limited and back on the boundary, shape (d, N).
+
+    No cell becomes narrower than ``narrowest``, shape (K,) or (), if it was not before: where differences of
+    displacements in a cell are at most r, its width falls by at most r.
+    """
+    room = _ROOM * (widths(mesh.topology.corners(points)) - narrowest).clamp_min(_NO_ROOM)
     limited = clip_differences(mesh.topology, displacement, room, sweeps=_SWEEPS, held=mesh.boundary.vertices)
     return mesh.boundary.project(points + limited)

@@ -24,7 +24,7 @@ BROKEN_FILES = {
     "unknown-option.toml": b"[options]\nresolutoin = 0.1\n",
     "no-table.toml": b"options = 5\n",
     "other-case.toml": b'case = "thacker"\n',
-    "mover.toml": b'mover = "um2n"\n',
+    "mover.toml": b'mover = "m2n"\n',
     "seed.toml": b'seed = "five"\n',
 }
 # Arguments after `run`, then what the line has to say.
@@ -50,7 +50,7 @@ BAD_INPUT = {
         "--set: got 'resolution', expected key=value; for example --set .*",
     ),
     "second of two": ("monai --set friction=0 --set order=7", "option order: got 7, expected 0 or 1; .*"),
-    "unknown mover": ("monai --mover um2n", "mover: got 'um2n', expected one of none, monge-ampere, mmpde, .*; .*"),
+    "unknown mover": ("monai --mover m2n", "mover: got 'm2n', expected one of none, monge-ampere, mmpde, .*; .*"),
     "missing file": (
         "monai --config absent.toml",
         "config: got absent.toml, expected a readable TOML file; No such file or directory",
@@ -79,7 +79,7 @@ BAD_INPUT = {
     ),
     "mover in file": (
         "monai --config mover.toml",
-        "mover: got 'um2n', expected one of none, monge-ampere, mmpde, .*; .*",
+        "mover: got 'm2n', expected one of none, monge-ampere, mmpde, .*; .*",
     ),
     "seed in file": ("monai --config seed.toml", "seed: got 'five', expected an integer from 0 on; .*"),
     "file for a folder": (

@@ -158,7 +158,7 @@ def test_maps_of_other_times_are_not_compared(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("monai --movers none,um2n", "mover: got 'um2n', expected one of none, monge-ampere, mmpde, .*; .*"),
+        ("monai --movers none,m2n", "mover: got 'm2n', expected one of none, monge-ampere, mmpde, .*; .*"),
         ("monai --movers none,laplacian", "mover: got 'laplacian', expected one of none, .*; see `driftmesh move`"),
         ("monai --movers none --set resolutoin=1", "option: got unknown key 'resolutoin', expected one of .*"),
         ("monei --movers none", "case: got 'monei', expected one of .*"),

@@ -28,6 +28,8 @@ def main(path: str) -> None:
     written = {}
     for name in LEARNED:
         for domain, mesh in meshes.items():
+            if mesh.geometric_dimension not in LEARNED[name].dimensions:
+                continue
             mover, at = get_mover(name), mesh
             for monitor in ("ring", "front"):
                 result = mover.move(at, MONITORS[monitor])

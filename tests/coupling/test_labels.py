@@ -10,17 +10,22 @@ import pytest
 import torch
 from firedrake import UnitSquareMesh, assemble, dx
 
-from coupling.labels import FeatureField, LabelSettings, make_label
-from learned.dataset import MoverSample, read_dataset, write_dataset
-from learned.domains import graph_of
+from coupling.labels import FeatureField, LabelledSettings, LabelSettings, make_label, make_labelled
+from learned.dataset import (
+    DatasetSettings,
+    MoverDataset,
+    MoverSample,
+    make_sample,
+    read_dataset,
+    sample_of,
+    write_dataset,
+)
 from learned.gaussians import random_gaussians
 from learned.geometry import volumes
-from learned.monitors import FeatureMonitor
 from learned.movers.um2n_task import UM2NTask
 from learned.weights import PRETRAINED, load_weights
 
 SETTINGS = LabelSettings(samples=4, seed=3, smallest=150, largest=250)
-_PARTS = ("centres", "amplitudes", "kinds", "frames", "radii", "thicknesses", "waves")
 
 
 def spread(sample: MoverSample, points: torch.Tensor) -> float:
@@ -64,6 +69,25 @@ def test_an_interrupted_file_is_gone_on_with_and_samples_depend_on_their_number_
         write_dataset(path, LabelSettings(samples=4, seed=4, smallest=150, largest=250), make=make_label)
 
 
+def test_movers_have_labels_where_monge_ampere_moves_them(tmp_path: Path) -> None:
+    settings = LabelledSettings(samples=10, seed=1, smallest=150, largest=300, solids=0.3)
+    assert write_dataset(tmp_path / "movers.h5", settings, make=make_labelled) == 10
+    data = MoverDataset(tmp_path / "movers.h5")
+    print(f"{int(data.labelled.sum())} labels of {int((data.dimensions == 2).sum())} samples in the plane")
+    assert set(data.dimensions) == {2, 3} and not data.labelled[data.dimensions == 3].any()
+    assert data.labelled.sum() >= 3
+    for number in np.flatnonzero(data.labelled):
+        sample = data[int(number)]
+        assert sample.moved is not None
+        # In the order of the sample's own vertices: boundaries that are straight are kept, and no cell is inverted.
+        assert volumes(sample.moved.T[:, sample.graph.cells.T]).min() > 0
+        before, after = spread(sample, sample.graph.pos), spread(sample, sample.moved)
+        assert after < 0.7 * before
+    # Otherwise they are those without labels.
+    plain = make_sample(DatasetSettings(samples=10, seed=1, smallest=150, largest=300, solids=0.3), 4)
+    assert torch.equal(data[4].graph.pos, torch.from_numpy(plain["points"]))
+
+
 def test_a_feature_field_is_a_monitor() -> None:
     mesh = UnitSquareMesh(7, 7)
     monitor = random_gaussians(np.random.default_rng(0), np.zeros(2), np.ones(2))
@@ -79,10 +103,7 @@ def test_the_card_of_um2n_says_what_is_measured_on_labels_made_anew() -> None:
     # The last 50 of 500 have been held out; one more, as a task needs one to train on.
     samples = []
     for number in range(449, 500):
-        arrays = make_label(LabelSettings(), number)
-        graph = graph_of(arrays["points"], arrays["cells"])
-        monitor = FeatureMonitor(*(arrays[part] for part in _PARTS))
-        samples.append(MoverSample(graph, monitor, torch.from_numpy(arrays["moved"])))
+        samples.append(sample_of(make_label(LabelSettings(), number)))
     with torch.no_grad():
         found = UM2NTask(samples, held=50).evaluate(network)
     for name in ("score", "before", "after", "unlimited", "label"):
