@@ -179,33 +179,86 @@ def train(
         ),
     ] = None,
     minutes: Annotated[float | None, typer.Option(min=0.0, help="how long to train  [default: the model's]")] = None,
+    updates: Annotated[
+        int | None, typer.Option(min=1, help="most updates; without --minutes no matter how long")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(min=0.0, help="largest learning rate  [default: the model's]")] = None,
+    patience: Annotated[
+        int, typer.Option(min=0, help="stop after so many evaluations without a better score; 0: never")
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="seed of weights and samples")] = 0,
-    smoke: Annotated[bool, typer.Option("--smoke", help="few small samples, a minute: to see that it works")] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="few small samples, a small network, under a minute: to see that it works")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the checkpoint in --out")] = False,
-    device: Annotated[str, typer.Option(help="where to train")] = "cpu",
+    device: Annotated[str, typer.Option(help="where to train: cpu, cuda or cuda:N")] = "cpu",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="HDF5 file to train on, see `driftmesh dataset`; drift: meshes, drawn at random without it; um2n: "
+            "labels, made if they are not there  [default: OUT/labels.h5]",
+            show_default=False,
+        ),
+    ] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="make samples in other processes while training goes on: drift, um2n")
+    ] = False,
+    processes: Annotated[int, typer.Option(min=1, help="processes that make samples")] = 1,
+    maps: Annotated[float, typer.Option(help="drift: share of samples that are seen in random coordinates")] = 0.0,
+    init: Annotated[Path | None, typer.Option(help="weights to begin with, a .safetensors file")] = None,
+    no_transformer: Annotated[
+        bool, typer.Option("--no-transformer", help="um2n: without its transformer, as M2N, an ablation")
+    ] = False,
 ) -> None:
     """Train a model; leaves its weights with a model card."""
+    from cases.errors import as_input_error
     from cases.train import TrainRequest
     from cases.train import train as run_training
 
-    request = TrainRequest(model=model, out=out, minutes=minutes, seed=seed, smoke=smoke, resume=resume, device=device)
+    with as_input_error():
+        request = TrainRequest(
+            model=model,
+            out=out,
+            minutes=minutes,
+            updates=updates,
+            rate=rate,
+            patience=patience,
+            seed=seed,
+            smoke=smoke,
+            resume=resume,
+            device=device,
+            data=data,
+            stream=stream,
+            processes=processes,
+            maps=maps,
+            init=init,
+            transformer=not no_transformer,
+        )
     run_training(request, typer.echo)
 
 
 @app.command()
 def dataset(
-    name: Annotated[str, typer.Argument(help="movers: meshes and monitor functions")],
+    name: Annotated[str | None, typer.Argument(help="movers or labels; without it, a list of them")] = None,
     out: Annotated[
         Path | None, typer.Option(help="HDF5 file  [default: results/dataset/NAME.h5]", show_default=False)
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="number of samples in all")] = 1000,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="number of samples in all  [default: see the list]", show_default=False)
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="a sample depends on this and its number")] = 0,
     processes: Annotated[int, typer.Option(min=1, help="processes that make them")] = 1,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="movers: also where Monge-Ampère moves the plane ones, if it can")
+    ] = False,
 ) -> None:
     """Make training data; what is in the file already stays, so that it goes on after a stop."""
-    from cases.dataset import make_dataset
+    from cases.dataset import list_datasets, make_dataset
 
-    make_dataset(name, out, count=count, seed=seed, processes=processes)
+    if name is None:
+        list_datasets(typer.echo)
+    else:
+        make_dataset(name, out, count=count, seed=seed, processes=processes, labels=labels)
 
 
 @app.command()

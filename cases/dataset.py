@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -10,12 +12,29 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cases.errors import InputError, as_input_error
 from cases.progress import is_a_terminal
 
-# Name and what is in it.
-DATASETS = {"movers": "meshes and monitor functions to train and to try movers on"}
+# Name, what is in it, and how many samples unless asked otherwise.
+DATASETS = {
+    "movers": ("meshes in 2D and 3D with monitor functions, to train and to try movers on", 1000),
+    "labels": ("meshes of the unit square as Monge-Ampère moves them, to train um2n on", 500),
+}
+
+
+def list_datasets(echo: Callable[[str], None]) -> None:
+    """Write a line for each data set that can be made."""
+    width = max(map(len, DATASETS))
+    for name, (content, count) in DATASETS.items():
+        echo(f"{name:{width}}  {content}; {count} samples")
 
 
 def make_dataset(
-    name: str, out: Path | None = None, *, count: int = 1000, seed: int = 0, processes: int = 1, quiet: bool = False
+    name: str,
+    out: Path | None = None,
+    *,
+    count: int | None = None,
+    seed: int = 0,
+    processes: int = 1,
+    labels: bool = False,
+    quiet: bool = False,
 ) -> Path:
     """Make the samples that the file lacks yet; return the file.
 
@@ -26,44 +45,87 @@ def make_dataset(
     out
         HDF5 file, ``results/dataset/NAME.h5`` if None.
     count
-        Number of samples in all.
+        Number of samples in all, that of ``DATASETS`` if None.
     seed
         A sample depends on this and its number only.
     processes
         Processes that make them; the file does not depend on it.
+    labels
+        Also move the plane ones of ``movers`` by Monge-Ampère, where it can.
     quiet
         Say nothing.
 
     Raises
     ------
     InputError
-        In one line: for an unknown name, another file, one of another seed, or one that cannot be written.
+        In one line: for an unknown name, another file, one of other settings, or one that cannot be written.
     KeyboardInterrupt
         If it is stopped; what is in the file stays and counts.
     """
     if name not in DATASETS:
-        known = ", ".join(f"{known} ({content})" for known, content in DATASETS.items())
+        known = ", ".join(f"{known} ({content})" for known, (content, _) in DATASETS.items())
         raise InputError(f"data set: got {name!r}, expected one of {known}")
-    from learned.dataset import DatasetSettings, write_dataset
-
+    if labels and name != "movers":
+        raise InputError(f"--labels: got it for {name}, expected movers; they are labelled anyway")
+    samples = DATASETS[name][1] if count is None else count
     path = out or Path("results") / "dataset" / f"{name}.h5"
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
+    settings: Any
+    make: Callable[[Any, int], dict]
+    if name == "labels":
+        from coupling.labels import LabelSettings, make_label
+
+        settings, make = LabelSettings(samples=samples, seed=seed), make_label
+    elif labels:
+        from coupling.labels import LabelledSettings, make_labelled
+
+        settings, make = LabelledSettings(samples=samples, seed=seed), make_labelled
+    else:
+        from learned.dataset import DatasetSettings, make_sample
+
+        settings, make = DatasetSettings(samples=samples, seed=seed), make_sample
+    made = write_samples(path, settings, make, name=name, processes=processes, console=console)
+    console.print(f"written: {path}, {made} samples made, {samples - made} were there")
+    return path
+
+
+def write_samples(path: Path, settings, make, *, name: str, processes: int, console: Console) -> int:
+    """Make the samples that a file lacks, with a bar on a terminal; return how many they were.
+
+    Parameters
+    ----------
+    path, settings, make, processes
+        See ``learned.dataset.write_dataset``.
+    name
+        What the bar is called.
+    console
+        Where it is drawn.
+
+    Raises
+    ------
+    InputError
+        In one line, if this is another file, one of other settings, or one that cannot be written.
+    """
+    from learned.dataset import write_dataset
+
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=console,
-        disable=quiet or not is_a_terminal(console),
+        disable=console.quiet or not is_a_terminal(console),
         transient=True,
     )
     with bar, as_input_error():
-        task = bar.add_task(name, total=count)
+        task = bar.add_task(name, total=settings.samples)
         try:
-            made = write_dataset(
+            return write_dataset(
                 path,
-                DatasetSettings(samples=count, seed=seed),
+                settings,
+                make=make,
                 processes=processes,
+                begin=lambda there: bar.update(task, completed=there),
                 advance=lambda grown: bar.advance(task, grown),
             )
         except OSError as error:
@@ -72,5 +134,3 @@ def make_dataset(
         except KeyboardInterrupt:
             console.print(f"stopped; the same command goes on with {path}")
             raise
-    console.print(f"written: {path}, {made} samples made, {count - made} were there")
-    return path

@@ -2,103 +2,148 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cases.dataset import write_samples
 from cases.errors import InputError, as_input_error
+from cases.progress import is_a_terminal
+from learned.train_request import TrainRequest
 
-# Each is a module learned.train_NAME that takes these options and leaves NAME.safetensors with its card.
-MODELS = ("drift", "um2n", "dmm")
+if TYPE_CHECKING:
+    from learned.trainer import Trainer
+    from learned.training import Progress as TrainingProgress
+    from learned.training import TrainingSettings
+
 # What the loop of learned.training leaves, from which it goes on.
 _CHECKPOINT = "checkpoint.json"
 
 
-@dataclass(frozen=True)
-class TrainRequest:
-    """What `driftmesh train` was asked for.
-
-    Attributes
-    ----------
-    model
-        Name in ``MODELS``.
-    out
-        Folder for weights, checkpoints and log; ``results/train/MODEL`` if None.
-    minutes
-        How long to train [min]; the model's own time if None.
-    seed
-        Of weights and samples.
-    smoke
-        Few small samples, a minute: to see that it works.
-    resume
-        Go on from the checkpoint in the folder.
-    device
-        Where to train; ``cpu``.
-    """
-
-    model: str
-    out: Path | None = None
-    minutes: float | None = None
-    seed: int = 0
-    smoke: bool = False
-    resume: bool = False
-    device: str = "cpu"
-
-    @property
-    def folder(self) -> Path:
-        """Where everything goes."""
-        return self.out or Path("results") / "train" / self.model
-
-
-def train(request: TrainRequest, echo: Callable[[str], None]) -> Path:
+def train(request: TrainRequest, echo: Callable[[str], None], console: Console | None = None) -> Path:
     """Train a model; return the file of its weights, with the card beside it.
+
+    Parameters
+    ----------
+    request
+        What is asked for.
+    echo
+        Takes a line: figures after each evaluation unless somebody watches the bar, and what has been written.
+    console
+        Where a bar is drawn if it is a terminal; standard output if None.
 
     Raises
     ------
     InputError
-        In one line, before anything is computed or written, for an unknown model or device, a folder with another
+        In one line, before anything is computed or written, for a device that is not there, a folder with another
         training in it, or none to go on from.
     KeyboardInterrupt
         If it is stopped; it can go on from the last checkpoint.
     """
+    from learned.trainer import Watcher
+
     _check(request)
-    folder = request.folder
-    arguments = ["--out", str(folder), "--seed", str(request.seed)]
-    if request.minutes is not None:
-        arguments += ["--minutes", str(request.minutes)]
-    arguments += [f"--{flag}" for flag in ("smoke", "resume") if getattr(request, flag)]
-    module = import_module(_module(request.model))
-    saved = sys.argv
-    # The scripts of learned are for machines without this command line, and read theirs.
-    sys.argv = [_module(request.model), *arguments]
+    console = console or Console(highlight=False, soft_wrap=True)
+    trainer, folder = _trainer(request, console), request.folder
+    bar = TrainingBar(console, request.model)
     try:
-        with as_input_error():
-            module.main()
+        with bar, as_input_error():
+            trainer(request, Watcher(report=echo if not bar.active else lambda line: None, watch=bar.update))
     except KeyboardInterrupt:
         if (folder / _CHECKPOINT).is_file():
             echo(f"stopped; `driftmesh train {request.model} --resume --out {folder}` goes on")
         raise
-    finally:
-        sys.argv = saved
     weights = folder / f"{request.model}.safetensors"
     echo(f"written: {weights}, {weights.with_suffix('.json')}")
     return weights
 
 
-def _check(request: TrainRequest) -> None:
-    known = [name for name in MODELS if find_spec(_module(name)) is not None]
-    if request.model not in known:
-        raise InputError(
-            f"model: got {request.model!r}, expected one of {', '.join(known)}; `driftmesh models` lists what is "
-            "trained already"
+class TrainingBar:
+    """Show how much is done, updates, loss, scores and time left on a terminal.
+
+    Parameters
+    ----------
+    console
+        Where to draw; nothing is drawn unless it is a terminal.
+    name
+        Label of the bar.
+    """
+
+    def __init__(self, console: Console, name: str):
+        self.active = not console.quiet and is_a_terminal(console)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not self.active,
+            transient=True,
         )
-    if request.device != "cpu":
-        raise InputError(f"--device: got {request.device!r}, expected 'cpu'; trainings run nowhere else so far")
-    if request.smoke and request.minutes is not None:
-        raise InputError("--minutes: got --smoke too, which takes a minute, expected one of them; leave out the other")
+        self._task = self._bar.add_task(name, total=1.0, state="")
+
+    def __enter__(self) -> TrainingBar:
+        """Start drawing."""
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        """Stop drawing."""
+        self._bar.stop()
+
+    def update(self, progress: TrainingProgress, settings: TrainingSettings) -> None:
+        """Move the bar to where training is."""
+        state = f"update {progress.iteration:,}  loss {progress.loss:.3g}"
+        if progress.iteration >= settings.every:
+            state += f"  score {progress.score:.4g} (best {progress.best:.4g})"
+        self._bar.update(self._task, completed=progress.share(settings), state=state)
+
+
+def _trainer(request: TrainRequest, console: Console) -> Trainer:
+    """Return what trains the model, after the labels that it needs have been made."""
+    if request.model == "drift":
+        from learned.train_drift import train_drift
+
+        return train_drift
+    if request.model == "dmm":
+        from learned.train_dmm import train_dmm
+
+        return train_dmm
+    from functools import partial
+
+    from coupling.labels import LabelSettings, make_label
+    from learned.train_um2n import label_stream, train_um2n
+
+    # The labels of a smoke are those of small meshes, which take less time to make than to train on.
+    few = {"samples": 8, "smallest": 150, "largest": 250} if request.smoke else {}
+    settings = LabelSettings(seed=request.seed, **few)
+    if request.stream:
+        return partial(train_um2n, labels=label_stream(make_label, settings, processes=request.processes))
+    path = request.data or request.folder / "labels.h5"
+    if request.data is None or not path.exists() or _interrupted(path):
+        write_samples(path, settings, make_label, name="labels", processes=request.processes, console=console)
+    return train_um2n
+
+
+def _interrupted(path: Path) -> bool:
+    """Return whether a data set has fewer samples than it was asked to have."""
+    from learned.dataset import samples_wanted
+
+    with as_input_error():
+        there, wanted = samples_wanted(path)
+    return there < wanted
+
+
+def _check(request: TrainRequest) -> None:
+    from learned.device import parse_device
+
+    with as_input_error():
+        parse_device(request.device)
+    if request.model == "drift" and request.data is not None and not request.data.is_file():
+        raise InputError(f"--data: got no file {request.data}, expected one; make it: driftmesh dataset movers")
     folder, has_one = request.folder, (request.folder / _CHECKPOINT).is_file()
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out: got {folder}, expected a folder; name another one")
@@ -106,7 +151,3 @@ def _check(request: TrainRequest) -> None:
         raise InputError(f"--resume: got {folder} without a checkpoint, expected one; leave out --resume to begin")
     if has_one and not request.resume:
         raise InputError(f"--out: got {folder} with a training in it, expected none; add --resume or name another one")
-
-
-def _module(model: str) -> str:
-    return f"learned.train_{model}"

@@ -19,6 +19,7 @@ from coupling.gather import GatheredGraph, gather_graph
 from coupling.graph import apply_positions
 from learned.background import BackgroundMonitor
 from learned.coarse import CoarseMesh, coarse_mesh
+from learned.energy import SHAPE
 from learned.graph import MeshGraph
 from learned.prepared import TARGETS, PreparedMesh, prepare_mesh
 from meshing.boundary import Boundary, boundary_of
@@ -78,8 +79,8 @@ class GraphMover(Mover):
     under MPI on the first rank, so that meshes are moved as on one. The monitor function is asked at the mesh as it is,
     and linear between its vertices from then on; then again at the moved mesh. If the energy of ``learned.energy`` is
     there what the linear one let expect, the mesh is as wanted; else it goes on from there. Of all meshes looked at,
-    the one of least energy is taken, so that it never rises, if ``keep_best``; else the last, as it is. It computes in single precision; displacements are added
-    to places in double precision. Metric tensors are not used.
+    the one of least energy is taken, so that it never rises, if ``keep_best``; else the last, as it is. It computes in
+    single precision; displacements are added to places in double precision. Metric tensors are not used.
 
     Parameters
     ----------
@@ -94,11 +95,14 @@ class GraphMover(Mover):
         Share of the energy that does not matter.
     keep_best
         Whether the mesh of least energy is taken, or the last one whatever its energy.
+    shape
+        Weight of the cells' shape in the energy, between 0 and 1/2: less for meshes that equidistribute better, of
+        cells that are worse.
 
     Raises
     ------
     ValueError
-        For another target, less than one round, or a tolerance that is negative.
+        For another target, less than one round, a tolerance that is negative, or a shape out of its bounds.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class GraphMover(Mover):
         rounds: int = 5,
         tolerance: float = 0.05,
         keep_best: bool = True,
+        shape: float = SHAPE,
     ):
         if target not in TARGETS:
             raise ValueError(f"target: got {target!r}, expected one of {', '.join(TARGETS)}")
@@ -117,7 +122,9 @@ class GraphMover(Mover):
         if not tolerance >= 0.0:
             raise ValueError(f"tolerance: got {tolerance}, expected 0 or more, such as 0.05")
         self.target, self.warm_start, self.rounds, self.tolerance = target, warm_start, rounds, tolerance
-        self.keep_best = keep_best
+        if not 0.0 < shape < 0.5:
+            raise ValueError(f"shape: got {shape}, expected more than 0 and less than 0.5, such as {SHAPE}")
+        self.keep_best, self.shape = keep_best, shape
         self._known: WeakKeyDictionary = WeakKeyDictionary()
 
     @abstractmethod
@@ -180,7 +187,7 @@ class GraphMover(Mover):
             whole = None
             with first_rank_raises(mesh.comm):
                 if gathered.graph is not None and parts is not None:
-                    whole = _prepared(gathered.graph, parts, self.target)
+                    whole = _prepared(gathered.graph, parts, self.target, self.shape)
             kept = self._known[mesh.topology] = _Kept(points, boundary, gathered, whole)
         return kept
 
@@ -260,9 +267,11 @@ class _Kept:
     whole: WholeMesh | None
 
 
-def _prepared(graph: MeshGraph, parts: list[tuple[Boundary, np.ndarray]], target: str) -> WholeMesh:
+def _prepared(
+    graph: MeshGraph, parts: list[tuple[Boundary, np.ndarray]], target: str, shape: float
+) -> WholeMesh:
     """Return what is known of a mesh; on the first rank."""
-    mesh = prepare_mesh(graph, target=target)
+    mesh = prepare_mesh(graph, target=target).with_shape(shape)
     exact = ExactBoundary(parts, graph, mesh.origin, mesh.scale)
     if not exact.is_polygon(mesh.reference, mesh.boundary.vertices, mesh.boundary.fixed):
         bound, fixed = torch.zeros_like(mesh.bound), torch.zeros_like(mesh.fixed)

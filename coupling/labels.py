@@ -1,26 +1,25 @@
-"""Labels for UM2N: meshes of the unit square as Monge-Ampère moves them; ``learned`` knows no conventional mover.
+"""Labels for UM2N: meshes as Monge-Ampère moves them, as ``learned`` knows no conventional mover.
 
-``python -m coupling.labels FILE [--samples N] [--seed S] [--processes P]`` makes a file that ``learned.dataset`` reads.
+``driftmesh dataset`` and ``driftmesh train um2n`` write them into files that ``learned.dataset`` reads.
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 
 import numpy as np
 import torch
 from firedrake import COMM_SELF, Function, UnitSquareMesh
 
-from learned.dataset import sample_arrays, write_dataset
+from learned.dataset import MONITOR, DatasetSettings, make_sample, sample_arrays
 from learned.gaussians import random_gaussians
 from learned.monitors import FeatureMonitor
 from meshing.generation import rectangle
 from meshing.monge_ampere import MongeAmpere
 from meshing.monitor import Monitor
-from meshing.mover import MoveStatus
+from meshing.mover import MoveResult, MoveStatus
+from meshing.plex import mesh_from_cells
 from meshing.shaping import Shaping
 
 
@@ -80,13 +79,52 @@ def make_label(settings: LabelSettings, number: int) -> dict[str, np.ndarray]:
         rng = np.random.default_rng([settings.seed, number, attempt])
         mesh = _mesh(rng, settings)
         monitor = random_gaussians(rng, np.zeros(2), np.ones(2), strongest=settings.strongest)
-        mover = MongeAmpere(tolerance=settings.tolerance, warm_start=False)
-        result = mover.move(mesh, FeatureField(monitor))
+        result = _moved(mesh, monitor, settings.tolerance)
         if result.status is MoveStatus.DONE:
             break
     coordinates = mesh.coordinates
     arrays = sample_arrays(coordinates.dat.data_ro.copy(), coordinates.cell_node_map().values.astype(np.int64), monitor)
     return arrays | {"moved": result.coordinates.dat.data_ro.copy()}
+
+
+@dataclass(frozen=True)
+class LabelledSettings(DatasetSettings):
+    """What a data set of movers holds if those of its samples that Monge-Ampère can move have labels.
+
+    Attributes
+    ----------
+    tolerance
+        Of Monge-Ampère.
+    """
+
+    tolerance: float = 1e-3
+
+
+def make_labelled(settings: LabelledSettings, number: int) -> dict[str, np.ndarray]:
+    """Return the arrays of the sample of this number in a data set of movers, with ``moved`` (N, 2) if that is found.
+
+    None in 3D, nor where Monge-Ampère does not reach its tolerance, as on many domains that are not convex.
+    """
+    arrays = make_sample(settings, number)
+    points, cells = arrays["points"], arrays["cells"]
+    if points.shape[1] != 2:
+        return arrays
+    none = np.zeros((0, 2), dtype=np.int64)
+    mesh = mesh_from_cells(points, cells, none, none[:, 0], comm=COMM_SELF)
+    result = _moved(mesh, FeatureMonitor(*(arrays[part] for part in MONITOR)), settings.tolerance)
+    if result.status is not MoveStatus.DONE:
+        return arrays
+    # The mesh has the vertices bit for bit, in another order.
+    places = mesh.coordinates.dat.data_ro
+    order, theirs = np.lexsort(points.T), np.lexsort(places.T)
+    assert np.array_equal(points[order], places[theirs])
+    moved = np.empty_like(points)
+    moved[order] = result.coordinates.dat.data_ro[theirs]
+    return arrays | {"moved": moved}
+
+
+def _moved(mesh, monitor: FeatureMonitor, tolerance: float) -> MoveResult:
+    return MongeAmpere(tolerance=tolerance, warm_start=False).move(mesh, FeatureField(monitor))
 
 
 def _mesh(rng: np.random.Generator, settings: LabelSettings):
@@ -98,20 +136,3 @@ def _mesh(rng: np.random.Generator, settings: LabelSettings):
     # Equilateral triangles inside, and half of the rows at the sides.
     size = (1.0 + np.sqrt(1.0 + 2.0 * np.sqrt(3.0) * nodes)) / (np.sqrt(3.0) * nodes)
     return rectangle(size=float(size), comm=COMM_SELF)
-
-
-def main() -> None:
-    """Make a file as the command line says; one that is there already is gone on with."""
-    parser = argparse.ArgumentParser(description="Make Monge-Ampère labels for UM2N.")
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--samples", type=int, default=LabelSettings.samples)
-    parser.add_argument("--seed", type=int, default=LabelSettings.seed)
-    parser.add_argument("--processes", type=int, default=1)
-    options = parser.parse_args()
-    settings = LabelSettings(samples=options.samples, seed=options.seed)
-    made = write_dataset(options.file, settings, make=make_label, processes=options.processes)
-    print(f"{options.file}: {made} samples made, {settings.samples} there")
-
-
-if __name__ == "__main__":
-    main()

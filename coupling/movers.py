@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from coupling.graph_mover import GraphMove, GraphMover, WholeMesh
 from learned.background import BackgroundMonitor
+from learned.energy import SHAPE
 from learned.movers.dmm import dmm
 from learned.movers.drift import drift
 from learned.movers.um2n import um2n
@@ -29,7 +30,7 @@ class Drift(GraphMover):
     ----------
     weights
         A .safetensors file with its model card beside it; those of the package if None.
-    target, warm_start, rounds, tolerance
+    target, warm_start, rounds, tolerance, shape
         See ``GraphMover``.
     max_iterations
         Most steps in a round.
@@ -49,10 +50,11 @@ class Drift(GraphMover):
         rounds: int = 5,
         tolerance: float = 0.05,
         max_iterations: int = 20,
+        shape: float = SHAPE,
     ):
         if max_iterations < 1:
             raise ValueError(f"max_iterations: got {max_iterations}, expected 1 or more")
-        super().__init__(target=target, warm_start=warm_start, rounds=rounds, tolerance=tolerance)
+        super().__init__(target=target, warm_start=warm_start, rounds=rounds, tolerance=tolerance, shape=shape)
         self.max_iterations = max_iterations
         self._network = _network("drift", weights)
 

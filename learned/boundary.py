@@ -52,7 +52,8 @@ class SlidingBoundary:
     Parameters
     ----------
     points
-        Vertices of the mesh before anything moved them, shape (d, N) [m].
+        Vertices of the mesh before anything moved them, shape (d, N) [m]; on the CPU, as all that a boundary is made
+        of: ``to_device`` moves it when it is made.
     facets
         Boundary facets, turned outward as ``MeshGraph.facets`` are, shape (B, d), int64.
     markers
@@ -68,7 +69,7 @@ class SlidingBoundary:
         dimension = len(points)
         vectors = facet_vectors(points.T, facets)
         units = (vectors / torch.linalg.vector_norm(vectors, dim=1, keepdim=True)).numpy()
-        markers = torch.zeros(len(facets), dtype=torch.int64) if markers is None else markers
+        markers = torch.zeros_like(facets[:, 0]) if markers is None else markers
         self.vertices, place = torch.unique(facets, return_inverse=True)
         count = len(self.vertices)
         # Rank of the normals around a vertex: 1 straight, 2 edge in 3D, d corner or curve.
@@ -85,7 +86,7 @@ class SlidingBoundary:
         fixed = np.bincount(kinds.numpy(), minlength=count) > off.sum(axis=1)
         tangents[fixed] = 0.0
         self._start = points[:, self.vertices].to(dtype)
-        self._curved = torch.zeros(0, dtype=torch.int64)
+        self._curved = torch.from_numpy(np.zeros(0, dtype=np.int64))
         if dimension == 2:
             self._follow(points.numpy(), facets.numpy(), units, place.numpy(), off.sum(axis=1) == 2, ~fixed)
             tangents[self._curved.numpy()] = np.eye(2)
@@ -167,7 +168,7 @@ class SlidingBoundary:
         share = ((offset * self._along).sum(0) * self._inverse).clamp(0.0, 1.0)
         gap = offset - share * self._along
         distance = gap.square().sum(0)
-        least = torch.full((points.shape[1],), torch.inf, dtype=points.dtype)
+        least = torch.full((points.shape[1],), torch.inf, dtype=points.dtype, device=points.device)
         least = least.scatter_reduce(0, self._vertex, distance.detach(), "amin")
         # Not greater instead of less or equal: what is not finite stays so, and is found by who looks at the energy.
         best = torch.nonzero(~(distance.detach() > least[self._vertex]))[:, 0]

@@ -58,7 +58,7 @@ def coarse_mesh(graph: MeshGraph, fine: PreparedMesh, *, most: int = 3000) -> Co
     graph
         The fine computational mesh.
     fine
-        The same, prepared.
+        The same, prepared; both on the CPU, ``to_device`` moves what is returned.
     most
         Largest number of vertices.
 
@@ -70,33 +70,35 @@ def coarse_mesh(graph: MeshGraph, fine: PreparedMesh, *, most: int = 3000) -> Co
     if len(graph.pos) <= most:
         return None
     exact = fine.inside(graph.pos).T.double()
-    forced = torch.zeros(len(exact), dtype=torch.bool)
+    forced = torch.zeros(len(exact), dtype=torch.bool, device=exact.device)
     forced[fine.boundary.vertices] = fine.boundary.fixed
     found = _coarsened(exact, graph, forced, most)
     if found is None:
         return None
     coarse, chosen = found
     mesh = prepare_meshes([coarse], ["integral"], dtype=fine.reference.dtype, own_units=False)
+    mesh = mesh.with_shape(fine.energy.huang)
     walk = BackgroundMonitor(mesh.topology, mesh.reference, mesh.reference[0])
     cell, weights = walk.locate(fine.reference)
-    rows, corners = torch.arange(len(exact)), mesh.topology.cells[cell]
+    rows, corners = torch.arange(len(exact), device=exact.device), mesh.topology.cells[cell]
     shape = (len(exact), len(chosen))
     prolong = SparseMap(rows.repeat_interleave(weights.shape[1]), corners.reshape(-1), weights.reshape(-1), shape)
     near = corners.gather(1, weights.argmax(1, keepdim=True))[:, 0]
-    near[chosen] = torch.arange(len(chosen))
+    near[chosen] = torch.arange(len(chosen), device=exact.device)
     count = torch.bincount(near, minlength=len(chosen)).to(weights.dtype)
     gather = SparseMap(near, rows, 1.0 / count[near], (len(chosen), len(exact)))
     # What the fine cells in a coarse cell are asked to hold, it is asked to hold; a little more where there are none.
     middle = fine.topology.corners(fine.reference).mean(1)
     inside, _ = walk.locate(middle, cell[fine.topology.cells[:, 0]])
-    asked = torch.zeros(mesh.topology.count, dtype=weights.dtype).index_add_(0, inside, fine.energy.shares)
+    none = torch.zeros(mesh.topology.count, dtype=weights.dtype, device=weights.device)
+    asked = none.index_add_(0, inside, fine.energy.shares)
     return CoarseMesh(mesh.with_weights(asked + _ASKED * asked.mean()), chosen, prolong, gather)
 
 
 def _coarsened(exact: Tensor, graph: MeshGraph, forced: Tensor, most: int) -> tuple[MeshGraph, Tensor] | None:
     """Return a mesh of at most so many of the vertices (N, d), and their numbers; None if there is no good one."""
     fine_volume = float(volumes(exact.T[:, graph.cells.T]).sum())
-    coarse, chosen = graph, torch.arange(len(exact))
+    coarse, chosen = graph, torch.arange(len(exact), device=exact.device)
     while len(chosen) > most:
         chosen = chosen[_thinned(coarse.cells, coarse.facets, forced[chosen])]
         found = _triangulated(exact, graph.cells, chosen)
@@ -110,7 +112,7 @@ def _thinned(cells: Tensor, facets: Tensor, forced: Tensor) -> Tensor:
     """Return the numbers of the vertices to keep: those forced, some of the boundary, then some of the rest."""
     count = len(forced)
     along = _pairs(facets, count)
-    bound = torch.zeros(count, dtype=torch.bool)
+    bound = torch.zeros_like(forced)
     bound[facets.reshape(-1)] = True
     roots = greedy_roots(*along, count, forced=forced.numpy(), allowed=bound.numpy())
     # Between two roots on the boundary there are up to five edges: a vertex as near to it as half of that would come to
@@ -143,8 +145,8 @@ def _triangulated(points: Tensor, cells: Tensor, chosen: Tensor) -> MeshGraph | 
     corners = places.T[:, simplices.T]
     # A walk through the fine mesh from a corner to the middle; what lies outside ends at the boundary.
     walk = BackgroundMonitor.of_cells(points.T.contiguous(), cells)
-    around = torch.empty(len(points), dtype=torch.int64)
-    around[cells.T.reshape(-1)] = torch.arange(len(cells)).repeat(dimension + 1)
+    around = cells.new_empty(len(points))
+    around[cells.T.reshape(-1)] = torch.arange(len(cells), device=cells.device).repeat(dimension + 1)
     inside = walk.reaches(corners.mean(1), around[chosen[simplices[:, 0]]])
     simplices = simplices[inside]
     if len(torch.unique(simplices)) != len(chosen):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,10 +16,12 @@ from torch import Tensor
 from learned.domains import box_mesh, graph_of, random_mesh
 from learned.graph import MeshGraph
 from learned.monitors import FeatureMonitor, random_monitor
+from learned.stream import stream
 
 SCHEMA = "driftmesh-movers"
 VERSION = 1
-_MONITOR = ("centres", "amplitudes", "kinds", "frames", "radii", "thicknesses", "waves")
+# Parts of a FeatureMonitor.
+MONITOR = ("centres", "amplitudes", "kinds", "frames", "radii", "thicknesses", "waves")
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,15 @@ def make_sample(settings: DatasetSettings, number: int) -> dict[str, np.ndarray]
 
 def sample_arrays(points: np.ndarray, cells: np.ndarray, monitor: FeatureMonitor) -> dict[str, np.ndarray]:
     """Return what a file holds of a mesh, points (N, d) and cells (K, d + 1), and a monitor function."""
-    parts = {name: np.asarray(part) for name, part in zip(_MONITOR, monitor.parts, strict=True)}
+    parts = {name: np.asarray(part) for name, part in zip(MONITOR, monitor.parts, strict=True)}
     return {"points": points, "cells": cells} | parts
+
+
+def sample_of(arrays: Mapping[str, np.ndarray]) -> MoverSample:
+    """Return the sample of arrays as ``make_sample`` gives them, with its label if ``moved`` is among them."""
+    moved = torch.from_numpy(arrays["moved"]) if "moved" in arrays else None
+    graph = graph_of(arrays["points"], arrays["cells"])
+    return MoverSample(graph, FeatureMonitor(*(arrays[part] for part in MONITOR)), moved)
 
 
 def write_dataset(
@@ -100,6 +108,7 @@ def write_dataset(
     *,
     make: Maker = make_sample,
     processes: int = 1,
+    begin: Callable[[int], None] | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> int:
     """Make the samples that a file lacks yet.
@@ -114,6 +123,8 @@ def write_dataset(
         Makes a sample from the settings and its number; a function of a module, for other processes to import.
     processes
         Number of processes; the file does not depend on it.
+    begin
+        Is told how many samples are there already.
     advance
         Is told by how many samples the file has grown.
 
@@ -131,16 +142,20 @@ def write_dataset(
     with h5py.File(path, "a") as file:
         _claim(file, path, settings)
         missing = [number for number in range(settings.samples) if _name(number) not in file["samples"]]
-        for number, arrays in _made(make, settings, missing, processes):
-            # Under another name first: what a killed process has begun does not count as there.
-            file.pop("unfinished", None)
-            group = file.create_group("unfinished")
-            for name, values in arrays.items():
-                group.create_dataset(name, data=values, compression="gzip", shuffle=True)
-            file.move("unfinished", f"samples/{_name(number)}")
-            file.flush()
-            if advance is not None:
-                advance(1)
+        if begin is not None:
+            begin(settings.samples - len(missing))
+        workers = processes if processes > 1 else 0
+        with closing(stream(make, settings, missing, processes=workers)) as samples:
+            for number, arrays in samples:
+                # Under another name first: what a killed process has begun does not count as there.
+                file.pop("unfinished", None)
+                group = file.create_group("unfinished")
+                for name, values in arrays.items():
+                    group.create_dataset(name, data=values, compression="gzip", shuffle=True)
+                file.move("unfinished", f"samples/{_name(number)}")
+                file.flush()
+                if advance is not None:
+                    advance(1)
     return len(missing)
 
 
@@ -152,27 +167,80 @@ def read_dataset(path: Path) -> Iterator[MoverSample]:
     ValueError
         If the file is no such data set.
     """
+    with _opened(path) as file:
+        for name in sorted(file["samples"]):
+            yield _read(file["samples"][name])
+
+
+class MoverDataset(Sequence[MoverSample]):
+    """The samples of a file by their place in it, read one at a time.
+
+    Parameters
+    ----------
+    path
+        HDF5 file.
+
+    Attributes
+    ----------
+    vertices, dimensions
+        Number of vertices and dimension of each sample, shape (samples,).
+    labelled
+        Which have a label, shape (samples,), bool.
+
+    Raises
+    ------
+    ValueError
+        If the file is no such data set.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        with _opened(path) as file:
+            self._names = sorted(file["samples"])
+            groups = [file["samples"][name] for name in self._names]
+            shapes = np.array([group["points"].shape for group in groups], dtype=np.int64).reshape(-1, 2)
+            self.vertices, self.dimensions = shapes.T
+            self.labelled = np.array(["moved" in group for group in groups], dtype=bool)
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self._names)
+
+    def __getitem__(self, number):
+        """Return the sample at a place."""
+        with _opened(self._path) as file:
+            return _read(file["samples"][self._names[number]])
+
+
+def samples_wanted(path: Path) -> tuple[int, int]:
+    """Return how many samples a file has, and how many it was last asked to have: more, if it was interrupted.
+
+    Raises
+    ------
+    ValueError
+        If the file is no such data set.
+    """
+    with _opened(path) as file:
+        there = len(file["samples"])
+        return there, int(file.attrs.get("samples", there))
+
+
+def _opened(path: Path) -> h5py.File:
+    """Return a data set, open to be read."""
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         raise ValueError(f"data set: got {path}, expected an HDF5 file ({error}); make it first") from None
-    with file:
+    try:
         _check_schema(file, path)
-        for name in sorted(file["samples"]):
-            group = file["samples"][name]
-            graph = graph_of(group["points"][:], group["cells"][:])
-            moved = torch.from_numpy(group["moved"][:]) if "moved" in group else None
-            yield MoverSample(graph, FeatureMonitor(*(group[part][:] for part in _MONITOR)), moved)
+    except ValueError:
+        file.close()
+        raise
+    return file
 
 
-def _made(make: Maker, settings: Settings, numbers: list[int], processes: int):
-    if processes <= 1:
-        yield from ((number, make(settings, number)) for number in numbers)
-        return
-    # A fresh interpreter each: forking one that has threads, as torch has, may leave a child waiting for ever.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        jobs = pool.map(make, [settings] * len(numbers), numbers, chunksize=4)
-        yield from zip(numbers, jobs, strict=True)
+def _read(group: h5py.Group) -> MoverSample:
+    return sample_of({name: group[name][:] for name in group})
 
 
 def _claim(file: h5py.File, path: Path, settings: Settings) -> None:
@@ -181,14 +249,15 @@ def _claim(file: h5py.File, path: Path, settings: Settings) -> None:
     if not len(file) and not len(file.attrs):
         file.attrs.update({"schema": SCHEMA, "version": VERSION} | wanted)
         file.create_group("samples")
-        return
     _check_schema(file, path)
-    for name, value in wanted.items():
-        if file.attrs.get(name) != value:
+    made = {name: value for name, value in file.attrs.items() if name not in ("schema", "version", "samples")}
+    for name in wanted | made:
+        if made.get(name) != wanted.get(name):
             raise ValueError(
-                f"data set: got {path.name} made with {name} = {file.attrs.get(name)}, expected {value}; "
+                f"data set: got {path.name} made with {name} = {made.get(name)}, expected {wanted.get(name)}; "
                 "name another file or the same settings"
             )
+    file.attrs["samples"] = max(settings.samples, int(file.attrs.get("samples", 0)))
 
 
 def _check_schema(file: h5py.File, path: Path) -> None:

@@ -76,11 +76,11 @@ def graph_of(points: np.ndarray, cells: np.ndarray) -> MeshGraph:
     facets = _outer_facets(cells)
     pos, outer = torch.from_numpy(points.astype(float)), torch.from_numpy(facets)
     vectors = facet_vectors(pos, outer)
-    sums = torch.zeros(len(pos), pos.shape[1] + 1, dtype=pos.dtype)
+    sums = torch.zeros(len(pos), pos.shape[1] + 1, dtype=pos.dtype, device=pos.device)
     parts = torch.cat([vectors, torch.linalg.vector_norm(vectors, dim=1, keepdim=True)], dim=1)
     for corner in outer.T:
         sums.index_add_(0, corner, parts)
-    markers = torch.full((len(pos),), -2, dtype=torch.int64)
+    markers = torch.full((len(pos),), -2, dtype=torch.int64, device=pos.device)
     markers[outer.reshape(-1)] = 1
     simplices = torch.from_numpy(cells)
     return MeshGraph(
@@ -88,10 +88,10 @@ def graph_of(points: np.ndarray, cells: np.ndarray) -> MeshGraph:
         cells=simplices,
         edge_index=cell_edges(simplices),
         facets=outer,
-        facet_markers=torch.ones(len(facets), dtype=torch.int64),
+        facet_markers=torch.ones_like(outer[:, 0]),
         vertex_markers=markers,
         normals=unit_normals(sums[:, :-1], sums[:, -1]),
-        owned=torch.ones(len(pos), dtype=torch.bool),
+        owned=torch.ones_like(markers, dtype=torch.bool),
     )
 
 

@@ -111,7 +111,8 @@ def build_hierarchy(
     levels, transfers = [_level(edges, nodes, dtype)], []
     while levels[-1].nodes > coarsest * meshes:
         finer = levels[-1]
-        cluster = torch.from_numpy(_clusters(finer.source.numpy(), finer.target.numpy(), finer.nodes))
+        source, target = finer.source.numpy(force=True), finer.target.numpy(force=True)
+        cluster = torch.from_numpy(_clusters(source, target, finer.nodes)).to(edges.device)
         count = int(cluster.max()) + 1
         if count == finer.nodes:
             break
@@ -134,7 +135,8 @@ def _level(edges: Tensor, nodes: int, dtype: torch.dtype) -> Level:
     for size in filter(None, sizes):
         last = int(reach[node + size - 1])
         start, end = source[edge:last], target[edge:last]
-        numbers, ones = torch.arange(last - edge), torch.ones(last - edge, dtype=dtype)
+        numbers = torch.arange(last - edge, device=edges.device)
+        ones = torch.ones(last - edge, dtype=dtype, device=edges.device)
         shape = (nodes, last - edge)
         share = 1.0 / degree[end].to(dtype)
         blocks.append(
@@ -152,30 +154,32 @@ def _level(edges: Tensor, nodes: int, dtype: torch.dtype) -> Level:
 
 def _transfer(finer: Level, cluster: Tensor, nodes: int, dtype: torch.dtype) -> Transfer:
     members = torch.bincount(cluster, minlength=nodes).to(dtype)
-    fine, shape = torch.arange(finer.nodes), (nodes, finer.nodes)
+    fine, shape = torch.arange(finer.nodes, device=cluster.device), (nodes, finer.nodes)
     return Transfer(
         restrict=SparseMap(cluster, fine, 1.0 / members[cluster], shape),
-        add=SparseMap(cluster, fine, torch.ones(finer.nodes, dtype=dtype), shape),
+        add=SparseMap(cluster, fine, torch.ones_like(members[cluster]), shape),
         prolong=_smoothed(finer, cluster, nodes, dtype),
     )
 
 
 def _smoothed(finer: Level, cluster: Tensor, nodes: int, dtype: torch.dtype) -> SparseMap:
     """Return injection from the clusters followed by two averaging sweeps over the finer edges."""
-    rows, columns = torch.arange(finer.nodes), cluster
-    values = torch.ones(finer.nodes, dtype=dtype)
+    rows, columns = torch.arange(finer.nodes, device=cluster.device), cluster
+    values = torch.ones(finer.nodes, dtype=dtype, device=cluster.device)
     degree = torch.bincount(finer.target, minlength=finer.nodes).to(dtype)
-    sparse = torch.sparse_coo_tensor(torch.stack([rows, columns]), values, (finer.nodes, nodes)).coalesce()
+    places, shape = torch.stack([rows, columns]), (finer.nodes, nodes)
+    sparse = torch.sparse_coo_tensor(places, values, shape, device=values.device).coalesce()
     share = torch.where(degree > 0, _SMOOTHING / degree.clamp_min(1.0), 0.0)
     average = torch.sparse_coo_tensor(
         torch.cat([torch.stack([finer.target, finer.source]), torch.stack([rows, rows])], dim=1),
         torch.cat([share[finer.target], 1.0 - share * degree]),
         (finer.nodes, finer.nodes),
+        device=values.device,
     ).coalesce()
     for _ in range(2):
         sparse = torch.sparse.mm(average, sparse).coalesce()
     rows, columns = sparse.indices()
-    return SparseMap(rows, columns, sparse.values(), (finer.nodes, nodes))
+    return SparseMap(rows, columns, sparse.values(), shape)
 
 
 def _clusters(source: np.ndarray, target: np.ndarray, nodes: int) -> np.ndarray:

@@ -40,8 +40,8 @@ class FeatureMonitor:
         """Return m at points, shape (d, n), as shape (n,)."""
         total = torch.ones_like(points[0])
         for centre, amplitude, kind, frame, radius, thickness, wave in zip(*self.parts, strict=True):
-            offset = points - torch.as_tensor(centre, dtype=points.dtype)[:, None]
-            turned = torch.as_tensor(frame, dtype=points.dtype) @ offset
+            offset = points - torch.as_tensor(centre, dtype=points.dtype, device=points.device)[:, None]
+            turned = torch.as_tensor(frame, dtype=points.dtype, device=points.device) @ offset
             if kind == 0:
                 total = total + float(amplitude) * torch.exp(-0.5 * turned.square().sum(0))
                 continue
@@ -52,6 +52,15 @@ class FeatureMonitor:
             decay = torch.exp(-2.0 * (distance / float(thickness)).abs().clamp_max(40.0))
             total = total + float(amplitude) * 4.0 * decay / (1.0 + decay).square()
         return total
+
+    def in_units(self, origin: np.ndarray, size: float) -> FeatureMonitor:
+        """Return the same function of places in units of a size [m] from an origin, shape (d,) [m]."""
+        centres, amplitudes, kinds, frames, radii, thicknesses, waves = map(np.asarray, self.parts)
+        # Frames of bumps are over their widths.
+        frames = np.where(kinds[:, None, None] == 0, frames * size, frames)
+        return FeatureMonitor(
+            (centres - origin) / size, amplitudes, kinds, frames, radii / size, thicknesses / size, waves / size
+        )
 
 
 def random_monitor(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from learned.boundary import Boundary, SlidingBoundary
+from learned.device import to_device
 from learned.energy import MeshEnergy
 from learned.geometry import volumes
 from learned.graph import MeshGraph
@@ -59,8 +60,23 @@ class PreparedMesh:
     def with_weights(self, weights: Tensor) -> PreparedMesh:
         """Return the mesh with other weights of its cells in the energy, shape (K,), positive."""
         weights = weights / weights.mean()
-        energy = MeshEnergy(self.topology, self.reference, weights)
+        energy = MeshEnergy(
+            self.topology,
+            self.reference,
+            weights,
+            theta=self.energy.theta,
+            power=self.energy.power,
+            huang=self.energy.huang,
+        )
         return replace(self, energy=energy, log_weights=self.topology.cell_means(weights.log()))
+
+    def with_shape(self, shape: float) -> PreparedMesh:
+        """Return the mesh with another weight of the cells' shape in the energy, see ``MeshEnergy.with_shape``."""
+        return replace(self, energy=self.energy.with_shape(shape))
+
+    def to(self, device: torch.device | str) -> PreparedMesh:
+        """Return the mesh on another device; a boundary that is not of ``learned`` stays where it is."""
+        return to_device(self, device)
 
     def inside(self, points: Tensor) -> Tensor:
         """Return places, shape (N, d) [m], in units of the domain, shape (d, N)."""
@@ -96,7 +112,7 @@ def prepare_mesh(
     ValueError
         For another target, and for cells without volume or of negative volume.
     """
-    origin, scale = _frame(graph)
+    origin, scale = frame(graph)
     mesh = prepare_meshes([graph], [target], boundary=boundary, dtype=dtype)
     return replace(mesh, origin=origin, scale=scale)
 
@@ -125,19 +141,24 @@ def prepare_meshes(
     Returns
     -------
     PreparedMesh
-        Origin zero, scale 1.
+        Origin zero, scale 1; on the device of the graphs, though made on the CPU.
 
     Raises
     ------
     ValueError
         As ``prepare_mesh``.
     """
+    device = graphs[0].pos.device
+    if device.type != "cpu":
+        graphs = [graph.to(device="cpu") for graph in graphs]
+        mesh = prepare_meshes(graphs, targets, boundary=boundary, dtype=dtype, own_units=own_units)
+        return mesh.to(device)
     places, cells, facets, markers, weights = [], [], [], [], []
     before = 0
     for graph, target in zip(graphs, targets, strict=True):
         if target not in TARGETS:
             raise ValueError(f"target: got {target!r}, expected one of {', '.join(TARGETS)}")
-        origin, scale = _frame(graph) if own_units else (torch.zeros_like(graph.pos[0]), 1.0)
+        origin, scale = frame(graph) if own_units else (torch.zeros_like(graph.pos[0]), 1.0)
         place = ((graph.pos - origin) / scale).T
         volume = volumes(place[:, graph.cells.T])
         bad = int((volume <= 0).sum())
@@ -149,13 +170,14 @@ def prepare_meshes(
         markers.append(graph.facet_markers)
         weights.append(volume / volume.mean() if target == "relative" else torch.ones_like(volume))
         before += len(graph.pos)
-    sizes = torch.tensor([len(graph.pos) for graph in graphs])
+    sizes = torch.tensor([len(graph.pos) for graph in graphs], device=device)
     topology = Topology(torch.cat(cells), before, dtype=dtype, sizes=sizes)
     exact, weight = torch.cat(places, dim=1), torch.cat(weights).to(dtype)
     slides = (
         SlidingBoundary(exact, torch.cat(facets), torch.cat(markers), dtype=dtype) if boundary is None else boundary
     )
-    bound, fixed = torch.zeros(before, dtype=dtype), torch.zeros(before, dtype=dtype)
+    bound = torch.zeros(before, dtype=dtype, device=device)
+    fixed = torch.zeros_like(bound)
     bound[slides.vertices] = 1.0
     fixed[slides.vertices] = slides.fixed.to(dtype)
     reference = exact.to(dtype).contiguous()
@@ -165,7 +187,7 @@ def prepare_meshes(
         boundary=slides,
         energy=MeshEnergy(topology, reference, weight),
         reference=reference,
-        origin=torch.zeros(len(exact), dtype=exact.dtype),
+        origin=torch.zeros(len(exact), dtype=exact.dtype, device=device),
         scale=1.0,
         bound=bound,
         fixed=fixed,
@@ -173,7 +195,7 @@ def prepare_meshes(
     )
 
 
-def _frame(graph: MeshGraph) -> tuple[Tensor, float]:
-    """Return middle and size of a domain."""
+def frame(graph: MeshGraph) -> tuple[Tensor, float]:
+    """Return middle, shape (d,), and size of a domain [m]: the units of ``prepare_mesh``."""
     low, high = graph.pos.amin(0), graph.pos.amax(0)
     return 0.5 * (low + high), float((high - low).max())

@@ -109,7 +109,8 @@ def _compressed(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int,
     with warnings.catch_warnings():
         # torch says at the first one in a process that compressed rows are in beta.
         warnings.filterwarnings("ignore", message=".*[Ss]parse.*")
-        matrix = torch.sparse_coo_tensor(torch.stack([rows, columns]), values, shape).coalesce().to_sparse_csr()
+        places = torch.stack([rows, columns])
+        matrix = torch.sparse_coo_tensor(places, values, shape, device=values.device).coalesce().to_sparse_csr()
         # The library behind products has 32-bit numbers, to which others are converted in every one.
         crow, column = matrix.crow_indices().int(), matrix.col_indices().int()
-        return torch.sparse_csr_tensor(crow, column, matrix.values(), shape)
+        return torch.sparse_csr_tensor(crow, column, matrix.values(), shape, device=values.device)

@@ -60,7 +60,8 @@ class Topology:
         self.around = self._sum(ones)
         self.meshes = 1 if sizes is None else len(sizes)
         if sizes is not None:
-            self._vertex_mesh = torch.repeat_interleave(torch.arange(self.meshes), sizes)
+            numbers = torch.arange(self.meshes, device=cells.device)
+            self._vertex_mesh = torch.repeat_interleave(numbers, sizes.to(cells.device))
             self._cell_mesh = self._vertex_mesh[cells[:, 0]]
         alone = int((self.around == 0).sum())
         if alone:
@@ -119,20 +120,22 @@ class Topology:
         """Return the sum over the cells of each mesh, shape (K,) to (meshes,)."""
         if self.meshes == 1:
             return values.sum(0, keepdim=True)
-        return torch.zeros(self.meshes, dtype=values.dtype).index_add(0, self._cell_mesh, values)
+        start = torch.zeros(self.meshes, dtype=values.dtype, device=values.device)
+        return start.index_add(0, self._cell_mesh, values)
 
     def vertex_mean(self, values: Tensor) -> Tensor:
         """Return the mean over the vertices of each mesh, shape (N,) to (meshes,)."""
         if self.meshes == 1:
             return values.mean(0, keepdim=True)
-        total = torch.zeros(self.meshes, dtype=values.dtype).index_add(0, self._vertex_mesh, values)
+        start = torch.zeros(self.meshes, dtype=values.dtype, device=values.device)
+        total = start.index_add(0, self._vertex_mesh, values)
         return total / torch.bincount(self._vertex_mesh)
 
     def least(self, values: Tensor) -> Tensor:
         """Return the least value of the cells of each mesh, shape (K,) to (meshes,)."""
         if self.meshes == 1:
             return values.amin(0, keepdim=True)
-        start = torch.full((self.meshes,), torch.inf, dtype=values.dtype)
+        start = torch.full((self.meshes,), torch.inf, dtype=values.dtype, device=values.device)
         return start.scatter_reduce(0, self._cell_mesh, values, "amin")
 
     def to_cells(self, values: Tensor) -> Tensor:

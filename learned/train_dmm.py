@@ -1,19 +1,12 @@
-"""Train DMM: ``python -m learned.train_dmm --out DIR --minutes M --seed S [--resume]``.
-
-Leaves ``dmm.safetensors`` with its model card in DIR.
-"""
+"""Train DMM: ``driftmesh train dmm``, or ``python -m learned.train_dmm`` on a machine with PyTorch only."""
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
-import torch
-
 from learned.movers.dmm_task import DMMTask
-from learned.networks.dmm import DMMNetwork
-from learned.training import TrainingSettings, train
-from learned.weights import ModelCard, save_weights, source_commit
+from learned.train_request import TrainRequest
+from learned.trainer import Recipe, Watcher, command_line, run
+from learned.training import TrainingSettings
+from learned.weights import ModelCard
 
 OPTIONS = {"width": 64, "rounds": 3, "depth": 3, "modes": 64}
 SMOKE = {"width": 24, "rounds": 1, "depth": 2, "modes": 16}
@@ -21,45 +14,32 @@ SMOKE = {"width": 24, "rounds": 1, "depth": 2, "modes": 16}
 _ITERATIONS = 60
 
 
-def main() -> None:
-    """Train as the command line says."""
-    parser = argparse.ArgumentParser(description="Train DMM.")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=8.0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--rate", type=float, default=2e-3, help="largest learning rate; published: 2e-4")
-    parser.add_argument("--smoke", action="store_true", help="under a minute: few meshes, a small network")
-    options = parser.parse_args()
-    torch.manual_seed(options.seed)
-    torch.set_num_threads(1)
-    settings = TrainingSettings(
-        minutes=options.minutes, batch=4, learning_rate=options.rate, every=300, seed=options.seed
+def train_dmm(request: TrainRequest, watcher: Watcher | None = None) -> ModelCard:
+    """Train DMM; leave ``dmm.safetensors`` and its card in the request's folder.
+
+    Raises
+    ------
+    ValueError
+        As ``learned.trainer.run``.
+    """
+    # Published: a learning rate of 2e-4.
+    settings = TrainingSettings(minutes=8.0, batch=4, learning_rate=2e-3, every=300)
+    if request.smoke:
+        settings = TrainingSettings(minutes=0.15, batch=4, learning_rate=2e-3, every=50)
+        sizes, task = SMOKE, DMMTask(seed=request.seed, meshes=4, held=3, nodes=(100, 200), places=128)
+    else:
+        sizes, task = OPTIONS, DMMTask(seed=request.seed)
+    data = (
+        f"random Gaussians as monitor functions on {len(task.pool)} meshes of the unit square; no labels; "
+        f"{len(task.held_out)} held out; figures fit_... with {_ITERATIONS} iterations of the fit of the last layer"
     )
-    sizes, task = OPTIONS, DMMTask(seed=options.seed)
-    if options.smoke:
-        settings = TrainingSettings(minutes=0.5, batch=4, learning_rate=options.rate, every=100, seed=options.seed)
-        sizes, task = SMOKE, DMMTask(seed=options.seed, meshes=4, held=3, nodes=(100, 200), places=128)
-    network = DMMNetwork(**sizes)
-    progress = train(
-        network, task, settings, options.out, resume=options.resume, report=lambda line: print(line, flush=True)
-    )
-    with torch.no_grad():
-        metrics = task.evaluate(network)
+
+    def figures(network) -> dict[str, float]:
         fit = task.figures(network, iterations=_ITERATIONS)
-    card = ModelCard(
-        network="dmm",
-        options=dict(sizes),
-        data=f"random Gaussians as monitor functions on {len(task.pool)} meshes of the unit square; no labels; "
-        f"{len(task.held_out)} held out; {settings.minutes:g} minutes on one thread at learning rate "
-        f"{settings.learning_rate:g}; figures fit_... with {_ITERATIONS} iterations of the fit of the last layer",
-        seed=options.seed,
-        commit=source_commit(),
-        epochs=progress.iteration,
-        metrics=metrics | {f"fit_{name}": value for name, value in fit.items()},
-    )
-    save_weights(options.out / "dmm.safetensors", network, card)
+        return {f"fit_{name}": value for name, value in fit.items()}
+
+    return run(request, Recipe(sizes, task, settings, data, figures), watcher or Watcher())
 
 
 if __name__ == "__main__":
-    main()
+    command_line("dmm", train_dmm)

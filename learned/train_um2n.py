@@ -1,72 +1,113 @@
-"""Train UM2N: ``python -m learned.train_um2n --out DIR [--labels FILE] --minutes M --seed S [--resume]``.
+"""Train UM2N: ``driftmesh train um2n``, or ``python -m learned.train_um2n`` on a machine with PyTorch only.
 
-FILE is made by ``coupling.labels``, DIR/labels.h5 if not given. Leaves ``um2n.safetensors`` with its model card in DIR.
+The labels are a data set whose samples have been moved by Monge-Ampère. The first of these commands makes it itself,
+the second needs the file, which ``driftmesh dataset labels`` makes elsewhere.
 """
 
 from __future__ import annotations
 
-import argparse
-from itertools import islice
-from pathlib import Path
+from collections.abc import Callable, Generator
+from contextlib import closing
+from itertools import count
 
-import torch
+import numpy as np
 
-from learned.dataset import read_dataset
+from learned.dataset import MoverDataset, MoverSample, sample_of
 from learned.movers.um2n_task import UM2NTask
-from learned.networks.um2n import UM2NNetwork
-from learned.training import TrainingSettings, train
-from learned.weights import ModelCard, save_weights, source_commit
+from learned.stream import stream
+from learned.train_request import TrainRequest
+from learned.trainer import Recipe, Watcher, command_line, run
+from learned.training import TrainingSettings
+from learned.weights import ModelCard
 
 # Narrower than published (1.84 M weights), for training on one thread.
 OPTIONS = {"width": 64, "heads": 4, "layers": 2, "blocks": 8}
 SMOKE = {"width": 32, "heads": 2, "layers": 1, "blocks": 3}
+# Labels held out.
+_HELD, _SMOKE_HELD = 50, 2
+
+# Gives the arrays of the labelled samples from a number on.
+Labels = Callable[[int], Generator[dict[str, np.ndarray], None, None]]
 
 
-def main() -> None:
-    """Train as the command line says."""
-    parser = argparse.ArgumentParser(description="Train UM2N.")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--labels", type=Path, help="data set with labels; OUT/labels.h5 if not given")
-    parser.add_argument("--minutes", type=float, default=15.0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--no-transformer", action="store_true", help="the ablation in the manner of M2N")
-    parser.add_argument("--rate", type=float, default=2e-3, help="largest learning rate; published: 5e-5")
-    parser.add_argument("--smoke", action="store_true", help="under a minute: few samples, a small network")
-    options = parser.parse_args()
-    labels = options.labels or options.out / "labels.h5"
-    if not labels.exists():
-        raise ValueError(f"labels: got no file {labels}, expected one; make it: python -m coupling.labels {labels}")
-    torch.manual_seed(options.seed)
-    torch.set_num_threads(1)
-    settings = TrainingSettings(
-        minutes=options.minutes, batch=5, learning_rate=options.rate, decay=5e-4, every=200, seed=options.seed
+def train_um2n(request: TrainRequest, watcher: Watcher | None = None, *, labels: Labels | None = None) -> ModelCard:
+    """Train UM2N; leave ``um2n.safetensors`` and its card in the request's folder.
+
+    Parameters
+    ----------
+    request
+        ``data`` names the file of labels; ``labels.h5`` in the folder if it does not.
+    watcher
+        Is told how it goes.
+    labels
+        Where labels come from if the request wants a stream: ``learned`` knows no conventional mover.
+
+    Raises
+    ------
+    ValueError
+        As ``learned.trainer.run``, and if there are no labels, or too few.
+    """
+    settings = TrainingSettings(minutes=15.0, batch=5, learning_rate=2e-3, decay=5e-4, every=200)
+    sizes, held, most = OPTIONS, _HELD, None
+    if request.smoke:
+        settings = TrainingSettings(minutes=0.15, batch=5, learning_rate=2e-3, every=25)
+        sizes, held, most = SMOKE, _SMOKE_HELD, 8
+    if request.stream:
+        task, data = _streamed(labels, held), "a stream of labels"
+    else:
+        task = _stored(request, held, most)
+        data = f"{len(task.pool)} labels"
+    data += (
+        ", meshes of the plane as our own Monge-Ampère mover moves them for their monitor functions (coupling.labels); "
+        f"{len(task.held_out)} more held out"
     )
-    sizes, held, most = OPTIONS, 50, None
-    if options.smoke:
-        settings = TrainingSettings(minutes=0.5, batch=5, learning_rate=2e-3, every=25, seed=options.seed)
-        sizes, held, most = SMOKE, 2, 8
-    made_with = sizes | {"transformer": int(not options.no_transformer)}
-    task = UM2NTask(islice(read_dataset(labels), most), held=held)
-    network = UM2NNetwork(**made_with)
-    progress = train(
-        network, task, settings, options.out, resume=options.resume, report=lambda line: print(line, flush=True)
-    )
-    with torch.no_grad():
-        metrics = task.evaluate(network)
-    card = ModelCard(
-        network="um2n",
-        options=made_with,
-        data=f"{len(task.pool)} meshes of the unit square with random Gaussians as monitor functions, moved by our own "
-        f"Monge-Ampère mover (coupling.labels), {len(task.held_out)} more held out; {settings.minutes:g} minutes on "
-        f"one thread at learning rate {settings.learning_rate:g}, batch 5",
-        seed=options.seed,
-        commit=source_commit(),
-        epochs=progress.iteration,
-        metrics=metrics,
-    )
-    save_weights(options.out / "um2n.safetensors", network, card)
+    made_with = sizes | {"transformer": int(request.transformer)}
+    with closing(task):
+        return run(request, Recipe(made_with, task, settings, data), watcher or Watcher())
+
+
+def label_stream(make: Callable[..., dict[str, np.ndarray]], settings, *, processes: int) -> Labels:
+    """Return labels made by other processes while they are used, without end."""
+
+    def labels(first: int) -> Generator[dict[str, np.ndarray], None, None]:
+        with closing(stream(make, settings, count(first), processes=processes)) as made:
+            for _, arrays in made:
+                yield arrays
+
+    return labels
+
+
+def _stored(request: TrainRequest, held: int, most: int | None) -> UM2NTask:
+    path = request.data or request.folder / "labels.h5"
+    if not path.exists():
+        raise ValueError(f"labels: got no file {path}, expected one; make it: driftmesh dataset labels --out {path}")
+    data = MoverDataset(path)
+    places = np.flatnonzero(data.labelled & (data.dimensions == 2))[:most]
+    if len(places) <= held:
+        raise ValueError(
+            f"labels: got {len(places)} samples in 2D with a label in {path}, expected more than the {held} held out; "
+            "make more"
+        )
+    return UM2NTask([data[int(place)] for place in places], held=held)
+
+
+def _streamed(labels: Labels | None, held: int) -> UM2NTask:
+    if labels is None:
+        raise ValueError("--stream: got no maker of labels, expected one; take `driftmesh train um2n` or --data")
+
+    # The first labels are held out, and are there before training begins; those after are made meanwhile.
+    begun = [labels(0)]
+    first = [sample_of(next(begun[0])) for _ in range(held)]
+
+    def source(number: int) -> Generator[MoverSample, None, None]:
+        # Elsewhere than behind those held out, if a training is resumed.
+        if number and begun:
+            begun.pop().close()
+        with closing(begun.pop() if begun else labels(held + number)) as made:
+            yield from map(sample_of, made)
+
+    return UM2NTask(first, held=held, source=source)
 
 
 if __name__ == "__main__":
-    main()
+    command_line("um2n", train_um2n)

@@ -38,8 +38,13 @@ class ModelCard:
         Number of weights.
     sha256
         Checksum of the file.
-    data, seed, commit, epochs, licence
-        What it was trained on and how; epochs are updates of the weights.
+    data, seed, licence
+        What it was trained on.
+    commit
+        Of the source when training began, with ``+`` if there were changes that are in no commit; empty where there is
+        no checkout.
+    epochs, samples, seconds
+        Updates of the weights, the samples they were made of, and the time they took [s].
     metrics
         Figures on samples held out.
     """
@@ -52,6 +57,8 @@ class ModelCard:
     seed: int = 0
     commit: str = ""
     epochs: int = 0
+    samples: int = 0
+    seconds: float = 0.0
     licence: str = "MIT"
     metrics: dict[str, float] = field(default_factory=dict)
 
@@ -163,11 +170,14 @@ def load_card(path: Path) -> ModelCard:
 
 
 def source_commit() -> str:
-    """Return the commit of the source for a model card, nothing where that is not known."""
+    """Return the commit of the source with ``+`` if it has changes, nothing where that is not known."""
+
+    def git(*arguments: str) -> str:
+        root = Path(__file__).parent.parent
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        return subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        ).stdout.strip()
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return ""
 

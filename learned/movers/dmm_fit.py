@@ -96,7 +96,7 @@ def fit_problem(mesh: PreparedMesh, jet: Jet, values: Tensor, monitor: Monitor) 
     monitor
         m and its gradient at points.
     """
-    topology, boundary, dtype = mesh.topology, mesh.boundary, mesh.reference.dtype
+    topology, boundary = mesh.topology, mesh.boundary
     volume = topology.cell_sums(volumes(topology.corners(mesh.reference))).double()
     held = volume * values.double()
     gradient = jet.gradient.double()
@@ -105,15 +105,15 @@ def fit_problem(mesh: PreparedMesh, jet: Jet, values: Tensor, monitor: Monitor) 
     sides = torch.cat([across, *own[:, boundary.fixed]])
 
     def at(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        value, slopes = monitor(torch.from_numpy(points).to(dtype))
-        return value.double().numpy(), slopes.double().numpy()
+        value, slopes = monitor(torch.from_numpy(points).to(mesh.reference))
+        return value.double().numpy(force=True), slopes.double().numpy(force=True)
 
     return FitProblem(
-        places=mesh.reference.double().numpy(),
-        gradient=gradient.numpy(),
-        second=jet.second.double().numpy(),
-        sides=sides.numpy(),
-        weights=(held / held.sum()).numpy(),
+        places=mesh.reference.double().numpy(force=True),
+        gradient=gradient.numpy(force=True),
+        second=jet.second.double().numpy(force=True),
+        sides=sides.numpy(force=True),
+        weights=(held / held.sum()).numpy(force=True),
         theta=float(held.sum() / volume.sum()),
         monitor=at,
     )
@@ -137,7 +137,7 @@ def fitted(problem: FitProblem, start: Tensor, *, iterations: int) -> Tensor:
         Those of least loss of all that were looked at; the start if it was the best.
     """
     scale = problem.preconditioner()
-    first = start.double().numpy()
+    first = start.double().numpy(force=True)
     least, best = problem(first)[0], first
 
     def loss(c: np.ndarray) -> tuple[float, np.ndarray]:
@@ -149,4 +149,4 @@ def fitted(problem: FitProblem, start: Tensor, *, iterations: int) -> Tensor:
         return value, slope @ scale
 
     minimize(loss, np.zeros(len(first)), jac=True, method="L-BFGS-B", options={"maxiter": iterations, "maxcor": 20})
-    return torch.from_numpy(best).to(start.dtype)
+    return torch.from_numpy(best).to(start)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from learned.device import to_device
 from learned.domains import random_mesh
 from learned.gaussians import random_gaussians
 from learned.monitors import FeatureMonitor
@@ -53,6 +54,11 @@ class DMMTask:
         other = np.random.default_rng(10_000 + seed)
         self.held_out = [Case(_mesh(other, nodes), _gaussians(other)) for _ in range(held)]
 
+    def to(self, device: torch.device | str) -> DMMTask:
+        """Put all meshes on a device; return the task."""
+        self.pool, self.held_out = to_device((self.pool, self.held_out), device)
+        return self
+
     def loss(self, model: nn.Module, rng: np.random.Generator) -> Tensor:
         """Return the loss of a random mesh and monitor function, shape ()."""
         mesh = self.pool[int(rng.integers(len(self.pool)))]
@@ -63,13 +69,13 @@ class DMMTask:
         assert isinstance(model, DMMNetwork)
         mesh, count = case.mesh, self.places
         weights = model.branch(mesh, mesh.reference, case.function(mesh.reference))
-        drawn = torch.from_numpy(rng.uniform(-0.5, 0.5, (2, _DRAWN * count))).float()
+        drawn = mesh.reference.new_tensor(rng.uniform(-0.5, 0.5, (2, _DRAWN * count)))
         density = case.function(drawn)
         # By inversion, at even distances with one random offset: as many as wanted, in proportion to m.
         reach = density.double().cumsum(0)
-        levels = (torch.arange(count) + rng.random()) * (reach[-1] / count)
+        levels = (torch.arange(count, device=reach.device) + rng.random()) * (reach[-1] / count)
         places = drawn[:, torch.searchsorted(reach, levels).clamp_max(len(reach) - 1)]
-        jet = combined(model.trunk(torch.cat([places, _sides(rng, count)], dim=1)), weights)
+        jet = combined(model.trunk(torch.cat([places, mesh.reference.new_tensor(_sides(rng, count))], dim=1)), weights)
         xx, xy, yy = jet.second[:, :count]
         moved = places + jet.gradient[:, :count]
         residual = case.function(moved) * ((1.0 + xx) * (1.0 + yy) - xy.square()) / density.mean() - 1.0
@@ -99,8 +105,7 @@ def _gaussians(rng: np.random.Generator) -> FeatureMonitor:
     return random_gaussians(rng, np.full(2, -0.5), np.full(2, 0.5))
 
 
-def _sides(rng: np.random.Generator, count: int) -> Tensor:
+def _sides(rng: np.random.Generator, count: int) -> np.ndarray:
     """Return places on the sides of the unit square about the origin, shape (2, count): left and right first."""
     along, side = rng.uniform(-0.5, 0.5, count), rng.choice([-0.5, 0.5], count)
-    places = np.where(np.arange(count) < count // 2, [side, along], [along, side])
-    return torch.from_numpy(places).float()
+    return np.where(np.arange(count) < count // 2, [side, along], [along, side])

@@ -135,6 +135,8 @@ def _step(network: nn.Module, mesh: PreparedMesh, now: Trial, monitor: Monitor, 
     found = followed(mesh, now.points, wanted, monitor)
     falls = found.below(now)
     mended = _mended(mesh, now, wanted, step, found, monitor, _CRUSHED if falls else _WORSE)
+    if mended is not None and falls and found.below(mended):
+        mended = None
     if mended is not None or falls:
         result.proposals += 1
         result.mended += mended is not None
@@ -188,15 +190,18 @@ def _behind_coarse(
 def _carried(mesh: PreparedMesh, now: Trial, displacement: Tensor, monitor: Monitor) -> Trial:
     """Return the mesh that follows a displacement in limited steps while the energy falls.
 
-    Where cells are about to be crushed, at corners that the coarse mesh does not have, vertices are left behind.
+    Where cells are about to be crushed, at corners that the coarse mesh does not have, vertices are left behind if that
+    lowers the energy more.
     """
     best = now
     for _ in range(_CARRIED):
         trial = stepped(mesh, best.points, displacement, monitor)
         around = _around_worse(mesh, trial, now, _CRUSHED)
         if around is not None:
-            displacement = torch.where(around, 0.0, displacement)
-            trial = stepped(mesh, best.points, displacement, monitor)
+            others = torch.where(around, 0.0, displacement)
+            without = stepped(mesh, best.points, others, monitor)
+            if not trial.below(without):
+                displacement, trial = others, without
         if not trial.below(best):
             break
         displacement = remainder(mesh, trial.points, displacement, best.points)

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from learned.domains import box_mesh, random_mesh
-from learned.monitors import MonitorFunction, random_monitor
+from learned.dataset import MoverSample
+from learned.energy import SHAPE
+from learned.monitors import MonitorFunction
+from learned.movers.drift_pool import ALONE, Group, Source, group_of, random_group
 from learned.movers.step import network_step
-from learned.prepared import TARGETS, PreparedMesh, prepare_meshes
+from learned.prepared import PreparedMesh
+from learned.stream import RollingPool
 
 # Added to energies before the logarithm: what lies below is good enough.
 _FLOOR = 2e-3
-
-
-@dataclass
-class Group:
-    """A few meshes side by side, where their vertices were left last, and the monitor functions they were moved for."""
-
-    mesh: PreparedMesh
-    sizes: list[int]
-    points: Tensor
-    monitors: list[MonitorFunction]
-
-    def monitor(self, points: Tensor) -> Tensor:
-        """Return m in the vertices, shape (N,), at points, shape (d, N)."""
-        parts = points.split(self.sizes, dim=1)
-        return torch.cat([monitor(part) for monitor, part in zip(self.monitors, parts, strict=True)])
+# Share of samples with the usual weight of the shape.
+_USUAL = 0.5
 
 
 class DriftTask:
@@ -37,9 +29,12 @@ class DriftTask:
 
     .. math:: L = \frac{\sum_t t \log(F_t + \epsilon)}{\sum_t t} - \log(F_0 + \epsilon)
 
-    over the iterates t = 1, ..., steps, or over the last one alone. No labels. A mesh starts as the computational mesh, or as an earlier sample
-    left it, with another monitor function, as in a running solve, or with the same one, so that many steps stay good.
-    Where meshes were left is no part of a checkpoint: a resumed training begins with computational meshes.
+    over the iterates t = 1, ..., steps, or over the last one alone. No labels. A mesh starts as the computational mesh,
+    or as an earlier sample left it, with another monitor function, as in a running solve, or with the same one, so that
+    many steps stay good.
+
+    The meshes are drawn here once and for all, or come from a source, a new group for each sample, of which the last
+    are kept; then a computational mesh has the monitor function that came with it.
 
     Parameters
     ----------
@@ -59,6 +54,16 @@ class DriftTask:
         Shares of samples that start from a moved mesh, with another and with the same monitor function.
     every_iterate
         Whether all iterates count, or the last one alone: an ablation.
+    maps
+        Share of samples that are seen in random coordinates, see ``learned.augment``; these start from computational
+        meshes.
+    shapes
+        Bounds of the weight of the cells' shape in the energy; half of the samples, and those held out, have the
+        larger one, which is the mover's own.
+    source
+        Groups to train on; ``nodes`` and the like are for those held out then.
+    held
+        Samples held out, each a group; random ones if None.
     """
 
     def __init__(
@@ -74,28 +79,94 @@ class DriftTask:
         warm: float = 0.3,
         onward: float = 0.15,
         every_iterate: bool = True,
+        maps: float = 0.0,
+        shapes: tuple[float, float] = (0.1, SHAPE),
+        source: Source | None = None,
+        held: Sequence[MoverSample] | None = None,
     ):
         rng = np.random.default_rng(seed)
-        self.steps, self.warm, self.onward, self.every_iterate = steps, warm, onward, every_iterate
-        self.pool = [_group(rng, nodes, together, solid=rng.random() < solids) for _ in range(groups)]
-        for number in range(0, groups, 7):
-            self.pool[number] = _group(rng, (nodes[1], max(nodes[1], large)), 1, solid=False)
-        held = np.random.default_rng(10_000 + seed)
-        self.held_out = [_group(held, nodes, 1, solid=number >= 10) for number in range(12)]
+        self.steps, self.warm, self.onward, self.every_iterate, self.maps = steps, warm, onward, every_iterate, maps
+        self.shapes = shapes
+        self._seed, self._device = seed, torch.device("cpu")
+        self._rolling = RollingPool(partial(self._groups, source), most=groups) if source is not None else None
+        if self._rolling is not None:
+            self.pool = self._rolling.items
+        else:
+            self.pool = [random_group(rng, nodes, together, solid=rng.random() < solids) for _ in range(groups)]
+            for number in range(0, groups, ALONE):
+                self.pool[number] = random_group(rng, (nodes[1], max(nodes[1], large)), 1, solid=False)
+        other = np.random.default_rng(10_000 + seed)
+        if held is not None:
+            self.held_out = [group_of([sample], other) for sample in held]
+        else:
+            self.held_out = [random_group(other, nodes, 1, solid=number >= 10) for number in range(12)]
+
+    def to(self, device: torch.device | str) -> DriftTask:
+        """Put all meshes on a device, and those to come; return the task."""
+        self._device = torch.device(device)
+        self.pool[:] = [group.to(device) for group in self.pool]
+        self.held_out = [group.to(device) for group in self.held_out]
+        return self
+
+    def state(self) -> dict[str, Tensor]:
+        """Return where the meshes of the pool were left, and what for: with it a resumed training is the same."""
+        state = {
+            f"{number}.{name}": value for number, group in enumerate(self.pool) for name, value in group.state().items()
+        }
+        draws = 0 if self._rolling is None else self._rolling.draws
+        return state | {"draws": torch.tensor(draws, device="cpu")}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Be as ``state`` has said.
+
+        Raises
+        ------
+        ValueError
+            If that is the state of other meshes.
+        """
+        if self._rolling is not None:
+            self._rolling.rewind(int(state["draws"]))
+        for number, group in enumerate(self.pool):
+            own = {name.split(".")[1]: value for name, value in state.items() if name.startswith(f"{number}.")}
+            if "points" not in own or own["points"].shape != group.points.shape:
+                raise ValueError(
+                    f"checkpoint: got other meshes than those of group {number}, expected the same; resume with the "
+                    "same seed, data and options"
+                )
+            group.load_state(own)
+
+    def close(self) -> None:
+        """Let the source of the meshes go, if there is one."""
+        if self._rolling is not None:
+            self._rolling.close()
+
+    def _groups(self, source: Source, first: int) -> Generator[Group, None, None]:
+        with closing(source(first)) as groups:
+            for number, samples in enumerate(groups, first):
+                yield group_of(samples, np.random.default_rng([self._seed, number])).to(self._device)
 
     def loss(self, model: nn.Module, rng: np.random.Generator) -> Tensor:
         """Return the mean loss of a random group, shape ()."""
-        group = self.pool[int(rng.integers(len(self.pool)))]
+        if self._rolling is not None:
+            group = self._rolling.draw(rng)
+        else:
+            group = self.pool[int(rng.integers(len(self.pool)))]
         starts = [list(points.split(group.sizes, dim=1)) for points in (group.mesh.reference, group.points)]
         for number, draw in enumerate(rng.random(len(group.sizes))):
             if draw >= self.onward:
-                group.monitors[number] = _monitor(rng, starts[0][number])
+                group.redraw(rng, number, own=draw >= self.onward + self.warm)
             if draw < self.onward + self.warm:
                 starts[0][number] = starts[1][number]
         steps = int(rng.integers((self.steps + 1) // 2, self.steps + 1))
-        energies, final = rollout(model, group.mesh, torch.cat(starts[0], dim=1), group.monitor, steps)
-        # Curved boundaries may have inverted a cell: learn from the steps before.
-        group.points = final.detach() if len(energies) == steps + 1 else group.mesh.reference
+        shape = self.shapes[1] if rng.random() < _USUAL else float(rng.uniform(*self.shapes))
+        if self.maps and rng.random() < self.maps:
+            mesh, monitor = group.mapped(rng)
+            energies, _ = rollout(model, mesh.with_shape(shape), mesh.reference, monitor, steps)
+        else:
+            mesh, start = group.mesh.with_shape(shape), torch.cat(starts[0], dim=1)
+            energies, final = rollout(model, mesh, start, group.monitor, steps)
+            # Curved boundaries may have inverted a cell: learn from the steps before.
+            group.points = final.detach() if len(energies) == steps + 1 else group.mesh.reference
         logs = torch.log(energies + _FLOOR)
         weight = torch.arange(1, len(logs), dtype=logs.dtype, device=logs.device)[:, None]
         if not self.every_iterate:
@@ -106,10 +177,11 @@ class DriftTask:
         """Return the mean log energy after 6 and 12 steps on meshes held out, spreads, and cells inverted."""
         logs, spreads, inverted = [], [], 0
         for group in self.held_out:
-            energies, final = rollout(model, group.mesh, group.mesh.reference, group.monitor, 12)
+            mesh = group.mesh.with_shape(self.shapes[1])
+            energies, final = rollout(model, mesh, mesh.reference, group.monitor, 12)
             picked = [energies[min(step, len(energies) - 1)] for step in (0, 6, 12)]
             logs.append(torch.log(torch.cat(picked) + _FLOOR))
-            state = group.mesh.energy(final, group.monitor(final))
+            state = mesh.energy(final, group.monitor(final))
             spreads.append(float(state.ratios.std() / state.ratios.mean()))
             inverted += len(energies) < 13
         start, six, twelve = torch.stack(logs).mean(0).tolist()
@@ -149,22 +221,3 @@ def slopes(monitor: MonitorFunction, points: Tensor) -> Tensor:
     with torch.enable_grad():
         places = points.detach().requires_grad_()
         return torch.autograd.grad(monitor(places).sum(), places)[0]
-
-
-def _monitor(rng: np.random.Generator, places: Tensor) -> MonitorFunction:
-    """Return a random monitor function for a mesh of size 1 with these vertices, shape (d, N)."""
-    dimension, count = places.shape
-    # Most domains fill about two thirds of the square or cube they are in.
-    spacing = (0.65 / count) ** (1.0 / dimension)
-    return random_monitor(rng, places.T.double().numpy(), size=1.0, spacing=spacing)
-
-
-def _group(rng: np.random.Generator, nodes: tuple[int, int], together: int, *, solid: bool) -> Group:
-    graphs = []
-    for _ in range(together):
-        count = int(np.exp(rng.uniform(*np.log(nodes))))
-        graphs.append(box_mesh(rng, nodes=max(count // 2, 100)) if solid else random_mesh(rng, nodes=count))
-    mesh = prepare_meshes(graphs, [TARGETS[number] for number in rng.integers(2, size=together)])
-    sizes = [len(graph.pos) for graph in graphs]
-    monitors = [_monitor(rng, places) for places in mesh.reference.split(sizes, dim=1)]
-    return Group(mesh, sizes, mesh.reference, monitors)

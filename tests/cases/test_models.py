@@ -20,8 +20,9 @@ import learned.train_drift
 from cases.dataset import DATASETS
 from cases.moving import check_mover
 from cases.train import train
+from coupling.labels import LabelSettings, make_label
 from coupling.registry import LEARNED, MOVERS
-from learned.dataset import read_dataset
+from learned.dataset import DatasetSettings, read_dataset, write_dataset
 from learned.train_request import MODELS, TrainRequest
 from learned.trainer import Watcher
 from learned.weights import PRETRAINED, load_weights
@@ -125,6 +126,21 @@ def test_a_smoke_of_every_model_takes_less_than_a_minute(model: str, driftmesh, 
         assert len(labels) == 8 and all(label.moved is not None for label in labels)
 
 
+def test_labels_that_were_interrupted_are_gone_on_with(driftmesh, tmp_path: Path) -> None:
+    def stop(count: int) -> None:
+        raise KeyboardInterrupt
+
+    few = LabelSettings(samples=8, smallest=150, largest=250)
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(tmp_path / "some.h5", few, make=make_label, advance=stop)
+    smoke = ("train", "um2n", "--smoke", "--updates", 2)
+    assert driftmesh(*smoke, "--data", "some.h5", "--out", "one").code == 0
+    assert len(list(read_dataset(tmp_path / "some.h5"))) == 8
+    # One that is whole is taken as it is, whatever its seed.
+    assert driftmesh(*smoke, "--data", "some.h5", "--seed", 7, "--out", "two").code == 0
+    assert load_weights(tmp_path / "two" / "um2n.safetensors")[1].data.startswith("6 labels, ")
+
+
 def test_training_stops_and_goes_on(driftmesh, tmp_path: Path) -> None:
     smoke = ("train", "drift", "--smoke", "--out", "trained")
     assert driftmesh(*smoke, "--updates", 2).code == 0
@@ -139,15 +155,16 @@ def test_training_stops_and_goes_on(driftmesh, tmp_path: Path) -> None:
 
 
 def test_training_on_a_stream_and_on_a_file(driftmesh, tmp_path: Path) -> None:
-    assert driftmesh("dataset", "movers", "--count", 4, "--out", "movers.h5").code == 0
+    write_dataset(tmp_path / "movers.h5", DatasetSettings(samples=4, smallest=100, largest=200))
     smoke = ("train", "drift", "--smoke", "--updates", 3)
     assert driftmesh(*smoke, "--data", "movers.h5", "--out", "one").code == 0
-    assert driftmesh(*smoke, "--stream", "--processes", 2, "--out", "two").code == 0
-    assert driftmesh(*smoke, "--stream", "--out", "three").code == 0
+    assert driftmesh(*smoke, "--stream", "--processes", 1, "--out", "two").code == 0
+    here = TrainRequest("drift", out=tmp_path / "three", smoke=True, updates=3, stream=True, processes=0)
+    train(here, lambda line: None)
     said = {name: load_weights(tmp_path / name / "drift.safetensors")[1] for name in ("one", "two", "three")}
     assert said["one"].data.startswith("3 meshes of movers.h5, 1 more held out")
     assert said["two"].data.startswith("a stream of random meshes")
-    # Whichever process makes a sample, and however many there are.
+    # Whichever process makes a sample, this one too.
     assert said["two"].sha256 == said["three"].sha256 != said["one"].sha256
 
 

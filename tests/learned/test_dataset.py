@@ -8,7 +8,7 @@ import h5py
 import pytest
 import torch
 
-from learned.dataset import DatasetSettings, read_dataset, write_dataset
+from learned.dataset import DatasetSettings, MoverDataset, read_dataset, samples_wanted, write_dataset
 
 SETTINGS = DatasetSettings(samples=6, seed=5, smallest=80, largest=150, solids=0.3)
 
@@ -47,6 +47,25 @@ def test_an_interrupted_one_is_gone_on_with(tmp_path: Path) -> None:
     assert write_dataset(tmp_path / "parts.h5", SETTINGS) == 0
     write_dataset(tmp_path / "whole.h5", SETTINGS)
     assert same(tmp_path / "parts.h5", tmp_path / "whole.h5")
+
+
+def test_a_file_knows_how_many_samples_it_was_asked_to_have_and_gives_any_of_them(tmp_path: Path) -> None:
+    def stop(count: int) -> None:
+        raise KeyboardInterrupt
+
+    path, begun = tmp_path / "parts.h5", list[int]()
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(path, SETTINGS, begin=begun.append, advance=stop)
+    assert samples_wanted(path) == (1, 6)
+    write_dataset(path, SETTINGS, begin=begun.append)
+    assert samples_wanted(path) == (6, 6) and begun == [0, 1]
+    data = MoverDataset(path)
+    for number, sample in enumerate(read_dataset(path)):
+        assert torch.equal(data[number].graph.pos, sample.graph.pos)
+        assert sample.graph.pos.shape == (data.vertices[number], data.dimensions[number])
+    assert len(data) == 6 and not data.labelled.any()
+    with pytest.raises(ValueError, match=r"data set: got .*absent.h5, expected an HDF5 file"):
+        MoverDataset(tmp_path / "absent.h5")
 
 
 def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:

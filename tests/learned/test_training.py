@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import nn
 
+from learned.dataset import sample_of
+from learned.movers.drift_pool import GroupSettings, make_group, streamed_groups
 from learned.movers.drift_task import DriftTask, rollout
 from learned.networks.drift import DriftNetwork
-from learned.training import TrainingSettings, train
+from learned.training import Progress, TrainingSettings, train
 
 
 class Line:
@@ -103,3 +105,67 @@ def test_smoke_drift_learns_to_lower_the_energy(tmp_path: Path) -> None:
     assert before == pytest.approx(0.0, abs=1e-6)
     assert falls() < -0.1
     assert progress.skipped == 0
+
+
+SMALL = {"groups": 3, "together": 2, "nodes": (60, 90), "large": 100, "steps": 2, "warm": 0.5, "onward": 0.3}
+STREAM = GroupSettings(seed=4, together=2, nodes=(60, 90), large=100)
+
+
+@pytest.mark.parametrize("kind", ["drawn", "mapped", "streamed"])
+def test_a_resumed_training_of_drift_is_bitwise_the_one_that_was_never_stopped(kind: str, tmp_path: Path) -> None:
+    def fresh() -> tuple[DriftNetwork, DriftTask]:
+        torch.manual_seed(0)
+        source = streamed_groups(STREAM, processes=0) if kind == "streamed" else None
+        task = DriftTask(seed=0, maps=0.5 if kind == "mapped" else 0.0, source=source, **SMALL)
+        task.held_out = task.held_out[:1]
+        return DriftNetwork(fine=8, coarse=8, vectors=4, messages=1), task
+
+    settings = TrainingSettings(minutes=1e9, iterations=10, every=5, learning_rate=1e-2, warm_up=1)
+    whole, task = fresh()
+    train(whole, task, settings, tmp_path / "whole", report=quiet)
+
+    class Stop(Exception):
+        pass
+
+    def stop(progress: Progress) -> None:
+        if progress.iteration == 7:
+            raise Stop
+
+    part, other = fresh()
+    with pytest.raises(Stop):
+        train(part, other, settings, tmp_path / "parts", report=quiet, watch=stop)
+    # Vertices and monitor functions are part of what training depends on: they have moved since it began.
+    assert any(not torch.equal(group.points, group.mesh.reference) for group in other.pool)
+    again, resumed = fresh()
+    progress = train(again, resumed, settings, tmp_path / "parts", resume=True, report=quiet)
+    assert progress.iteration == progress.samples == 10
+    for name, value in whole.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value), name
+    for one, two in zip(task.pool, resumed.pool, strict=True):
+        assert torch.equal(one.points, two.points)
+        assert torch.equal(one.monitor(one.points), two.monitor(two.points))
+
+
+def test_the_state_of_other_meshes_is_refused() -> None:
+    task = DriftTask(seed=0, **SMALL)
+    with pytest.raises(
+        ValueError, match=r"^checkpoint: got other meshes than those of group 0, expected the same; res"
+    ):
+        DriftTask(seed=1, **SMALL).load_state(task.state())
+
+
+def test_a_source_renews_the_pool_and_gives_computational_meshes_their_own_monitor_functions() -> None:
+    task = DriftTask(seed=0, source=streamed_groups(STREAM, processes=0), **(SMALL | {"warm": 0.0, "onward": 0.0}))
+    model, rng, first = DriftNetwork(fine=8, coarse=8, vectors=4, messages=1), np.random.default_rng(0), []
+    for _ in range(5):
+        task.loss(model, rng)
+        first.append(task.pool[0])
+    # Three groups; the fourth takes the place of the first.
+    assert len(task.pool) == 3 and first[0] is first[2] and first[3] is not first[2] and first[4] is first[3]
+    for number, group in enumerate(task.pool, 3):
+        arrays = make_group(STREAM, number if number < 5 else 2)
+        assert group.sizes == [len(sample["points"]) for sample in arrays]
+        assert group.monitors == group.own
+        # The function in units of the domain is the one in the mesh's own coordinates.
+        for sample, mesh, monitor in zip(map(sample_of, arrays), group.graphs, group.own, strict=True):
+            torch.testing.assert_close(monitor(mesh.pos.T), sample.monitor(sample.graph.pos.T), rtol=1e-9, atol=0)

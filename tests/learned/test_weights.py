@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 
 from learned.networks.drift import DriftNetwork
-from learned.weights import ModelCard, load_weights, save_weights
+from learned.weights import ModelCard, load_weights, save_weights, source_commit
 
 OPTIONS = {"fine": 8, "coarse": 12, "vectors": 2}
 
@@ -84,3 +85,24 @@ def test_missing_and_damaged_cards_are_refused(saved) -> None:
     refused(path, "card: got drift.json that is no model card")
     path.with_suffix(".json").unlink()
     refused(path, "card: got no file .*drift.json, expected the weights' model card there")
+
+
+def test_the_commit_says_whether_there_are_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*arguments: str) -> str:
+        named = ("-c", "user.name=a", "-c", "user.email=a@b")
+        return subprocess.run(
+            ["git", "-C", tmp_path, *named, *arguments], check=True, capture_output=True, text=True
+        ).stdout
+
+    (tmp_path / "learned").mkdir()
+    monkeypatch.setattr("learned.weights.__file__", str(tmp_path / "learned" / "weights.py"))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert source_commit() == ""
+    git("init")
+    (tmp_path / "source.py").touch()
+    git("add", ".")
+    git("commit", "-m", "first")
+    commit = git("rev-parse", "HEAD").strip()
+    assert source_commit() == commit
+    (tmp_path / "source.py").write_text("changed")
+    assert source_commit() == commit + "+"
