@@ -267,9 +267,7 @@ class _Kept:
     whole: WholeMesh | None
 
 
-def _prepared(
-    graph: MeshGraph, parts: list[tuple[Boundary, np.ndarray]], target: str, shape: float
-) -> WholeMesh:
+def _prepared(graph: MeshGraph, parts: list[tuple[Boundary, np.ndarray]], target: str, shape: float) -> WholeMesh:
     """Return what is known of a mesh; on the first rank."""
     mesh = prepare_mesh(graph, target=target).with_shape(shape)
     exact = ExactBoundary(parts, graph, mesh.origin, mesh.scale)

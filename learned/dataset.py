@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from learned.domains import box_mesh, graph_of, random_mesh
+from learned.domains import AIRFOIL, KINDS, box_mesh, graph_of, random_mesh
 from learned.graph import MeshGraph
 from learned.monitors import FeatureMonitor, random_monitor
 from learned.stream import stream
@@ -81,7 +81,8 @@ def make_sample(settings: DatasetSettings, number: int) -> dict[str, np.ndarray]
     rng = np.random.default_rng([settings.seed, number])
     nodes = int(np.exp(rng.uniform(np.log(settings.smallest), np.log(settings.largest))))
     solid = rng.random() < settings.solids
-    graph = box_mesh(rng, nodes=nodes) if solid else random_mesh(rng, nodes=nodes)
+    kind = str(rng.choice((*KINDS, AIRFOIL)))
+    graph = box_mesh(rng, nodes=nodes) if solid else random_mesh(rng, nodes=nodes, kind=kind)
     points = graph.pos.numpy()
     extent = points.max(axis=0) - points.min(axis=0)
     spacing = float((extent.prod() / len(points)) ** (1.0 / points.shape[1]))

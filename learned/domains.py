@@ -9,6 +9,8 @@ from scipy.spatial import Delaunay
 from learned.graph import MeshGraph, cell_edges, facet_vectors, unit_normals
 
 KINDS = ("square", "lattice", "rectangle", "l-shape", "disc", "ring", "polygon", "holes", "warped")
+# Drawn for data sets only: the weights that are shipped have not seen any in training.
+AIRFOIL = "airfoil"
 
 
 def random_mesh(rng: np.random.Generator, *, nodes: int, kind: str | None = None) -> MeshGraph:
@@ -21,7 +23,7 @@ def random_mesh(rng: np.random.Generator, *, nodes: int, kind: str | None = None
     nodes
         Number of vertices wanted, roughly met.
     kind
-        One of ``KINDS``; drawn if None.
+        One of ``KINDS``, drawn if None, or ``AIRFOIL``.
 
     Returns
     -------
@@ -35,8 +37,8 @@ def random_mesh(rng: np.random.Generator, *, nodes: int, kind: str | None = None
     """
     if kind is None:
         kind = str(rng.choice(KINDS))
-    if kind not in KINDS:
-        raise ValueError(f"kind: got {kind!r}, expected one of {', '.join(KINDS)}")
+    if kind not in (*KINDS, AIRFOIL):
+        raise ValueError(f"kind: got {kind!r}, expected one of {', '.join(KINDS)}, {AIRFOIL}")
     if kind == "lattice":
         return _lattice(rng, nodes)
     while True:
@@ -140,6 +142,8 @@ def _loops(rng: np.random.Generator, kind: str) -> list[np.ndarray]:
     if kind == "holes":
         outer = [square, square * [1.0, 0.6], _star(rng)][int(rng.integers(3))]
         return [outer, *_holes(rng, outer)]
+    if kind == "airfoil":
+        return [square * [1.0, rng.uniform(0.5, 1.0)], _airfoil(rng)]
     if kind == "warped":
         loops = [square, *_holes(rng, square)] if rng.random() < 0.5 else [square]
         phase, strength = rng.uniform(0.0, 2.0 * np.pi, (2, 2)), rng.uniform(0.02, 0.09, 2)
@@ -179,6 +183,24 @@ def _holes(rng: np.random.Generator, outer: np.ndarray) -> list[np.ndarray]:
             sides = int(rng.choice([3, 4, 5, 40]))
             holes.append(centre + _ellipse(radius, radius, sides)[::-1])
     return holes
+
+
+def _airfoil(rng: np.random.Generator) -> np.ndarray:
+    """Return a NACA four-digit airfoil with a closed trailing edge, clockwise (Jacobs, Ward and Pinkerton 1933)."""
+    thickness, camber, place = rng.uniform(0.10, 0.2), rng.uniform(0.0, 0.06), rng.uniform(0.3, 0.5)
+    # From the trailing edge along one side to the leading edge and back, closer where it is bent.
+    angle = np.linspace(0.0, 2.0 * np.pi, 120, endpoint=False)
+    x, side = 0.5 * (1.0 + np.cos(angle)), np.sign(np.sin(angle))
+    # The last coefficient, 0.1015 originally, is such that the two sides meet.
+    series = 0.2969 * np.sqrt(x) - 0.1260 * x - 0.3516 * x**2 + 0.2843 * x**3 - 0.1036 * x**4
+    ahead = x < place
+    line = np.where(
+        ahead, (2.0 * place - x) * x / place**2, (1.0 - 2.0 * place + (2.0 * place - x) * x) / (1 - place) ** 2
+    )
+    points = np.stack([x - 0.5, camber * line + 5.0 * thickness * side * series], axis=1)
+    turn, chord = rng.uniform(-0.2, 0.2), rng.uniform(0.3, 0.5)
+    rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    return (chord * points @ rotation + [0.45, 0.25])[::-1]
 
 
 def _ellipse(a: float, b: float, count: int = 120) -> np.ndarray:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from learned.domains import KINDS, box_mesh, random_mesh
+from learned.domains import AIRFOIL, KINDS, box_mesh, random_mesh
 from learned.geometry import volumes, widths
 from learned.monitors import random_monitor
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "box"])
+@pytest.mark.parametrize("kind", [*KINDS, AIRFOIL, "box"])
 def test_meshes_are_valid(kind: str) -> None:
     for seed in range(6):
         rng = np.random.default_rng(seed)
