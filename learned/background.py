@@ -13,6 +13,8 @@ _INSIDE = 1e-5
 # What is farther outside of where its walk ended is searched for among all cells.
 _LOST = 0.5
 _CHUNK = 256
+# So many are walked with all together.
+_FEW = 1000
 
 
 class BackgroundMonitor:
@@ -103,27 +105,32 @@ class BackgroundMonitor:
 
     def _walk(self, targets: Tensor, start: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return cells, coordinates, and the numbers of the targets that ended far outside of their cell."""
-        cells = start.clone()
-        coordinates = self._barycentric(targets, cells)
-        least, worst = coordinates.min(1)
-        going = torch.nonzero(least < -_INSIDE)[:, 0]
-        at, worst = cells[going], worst[going]
-        ended = []
+        cells = at = start.clone()
+        coordinates = here = self._barycentric(targets, at)
+        # Numbers of those that are followed, and where they want to; all at first, as picking costs more than walking.
+        going, places = None, targets
         # Twice across the mesh: who needs more goes round in circles.
         for _ in range(20 + int(4.0 * len(self._neighbours) ** (1.0 / self._dimension))):
-            if not len(going):
-                break
-            onward = self._neighbours[at, worst]
-            passed = onward >= 0
-            ended.append(going[~passed])
-            going, at = going[passed], onward[passed]
-            here = self._barycentric(targets[going], at)
-            cells[going], coordinates[going] = at, here
             least, worst = here.min(1)
-            outside = least < -_INSIDE
-            going, at, worst = going[outside], at[outside], worst[outside]
-        stopped = torch.cat([*ended, going])
-        return cells, coordinates, stopped[coordinates[stopped].amin(1) < -_LOST]
+            onward = self._neighbours[at, worst]
+            walks = (least < -_INSIDE) & (onward >= 0)
+            count = int(walks.count_nonzero())
+            if not count:
+                break
+            if 2 * count < len(at) and len(at) > _FEW:
+                if going is not None:
+                    cells[going], coordinates[going] = at, here
+                kept = torch.nonzero(walks)[:, 0]
+                going = kept if going is None else going[kept]
+                at, places = onward[kept], places[kept]
+            else:
+                at = torch.where(walks, onward, at)
+            here = self._barycentric(places, at)
+            if going is None:
+                cells, coordinates = at, here
+        if going is not None:
+            cells[going], coordinates[going] = at, here
+        return cells, coordinates, torch.nonzero(coordinates.amin(1) < -_LOST)[:, 0]
 
     def _barycentric(self, targets: Tensor, cells: Tensor) -> Tensor:
         rows = self._places.index_select(0, cells)

@@ -79,10 +79,12 @@ def widths(corners: Tensor) -> Tensor:
     Tensor
         Shape (K,), zero for a degenerate simplex [m].
     """
-    determinants, _ = cofactors(edges_from_first(corners))
+    edges = edges_from_first(corners)
     if corners.shape[0] == 2:
+        determinants = edges[0, 0] * edges[1, 1] - edges[0, 1] * edges[1, 0]
         greatest = differences(corners).square().sum(0).amax(0)
     else:
+        determinants, _ = cofactors(edges)
         normals = [_cross(corners[:, b] - corners[:, a], corners[:, d] - corners[:, c]) for (a, b), (c, d) in _NORMALS]
         greatest = torch.stack(normals, dim=1).square().sum(0).amax(0)
     tiny = torch.finfo(corners.dtype).tiny
