@@ -18,12 +18,20 @@ measured them; their numbers hold for the machine, versions and date stated in e
 
     make benchmark                                  # Monai beside ANUGA, makes ANUGA's own environment
     python benchmarks/profile_shallow_water.py      # where the time of a step goes
-    python benchmarks/movers.py                     # the conventional movers
+    python benchmarks/movers.py                     # time and equidistribution of the movers
+    python benchmarks/error_reduction.py            # what they do to errors, on polygons and in running solves
+    python benchmarks/ablations.py                  # what the parts of drift are good for; trains variants, an hour
 
 Nothing else should run on the machine meanwhile; the scripts print the load they find when they start.
 """
 
-HEADINGS = {"monai": "Monai Valley beside ANUGA", "profile": "Where the time goes", "movers": "Movers"}
+HEADINGS = {
+    "monai": "Monai Valley beside ANUGA",
+    "profile": "Where the time goes",
+    "movers": "Movers",
+    "error-reduction": "Error reduction",
+    "ablations": "Ablations of drift",
+}
 
 
 def replace_section(document: Path, name: str, text: str) -> None:

@@ -106,12 +106,20 @@ def train_variant(
 
 def _task(variant: Variant, seed: int, smoke: bool) -> DriftTask:
     steps, every = variant.steps, variant.every_iterate
-    shapes = (SHAPE, SHAPE)
+    shapes = SHAPE, SHAPE
     if not smoke:
-        return DriftTask(seed=seed, steps=steps, every_iterate=every, shapes=shapes)
+        return DriftTask(seed=seed, steps=steps, every_iterate=every, shapes=shapes, usual=SHAPE)
     few, nodes = 3, (150, 200)
     return DriftTask(
-        seed=seed, groups=few, together=2, nodes=nodes, large=250, steps=steps, every_iterate=every, shapes=shapes
+        seed=seed,
+        groups=few,
+        together=2,
+        nodes=nodes,
+        large=250,
+        steps=steps,
+        every_iterate=every,
+        shapes=shapes,
+        usual=SHAPE,
     )
 
 

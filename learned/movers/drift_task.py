@@ -57,9 +57,9 @@ class DriftTask:
     maps
         Share of samples that are seen in random coordinates, see ``learned.augment``; these start from computational
         meshes.
-    shapes
-        Bounds of the weight of the cells' shape in the energy; half of the samples, and those held out, have the
-        larger one, which is the mover's own.
+    shapes, usual
+        Bounds of the weight of the cells' shape in the energy, and what it is in half of the samples and in those held
+        out.
     source
         Groups to train on; ``nodes`` and the like are for those held out then.
     held
@@ -80,13 +80,14 @@ class DriftTask:
         onward: float = 0.15,
         every_iterate: bool = True,
         maps: float = 0.0,
-        shapes: tuple[float, float] = (0.1, SHAPE),
+        shapes: tuple[float, float] = (0.1, 0.4),
+        usual: float = SHAPE,
         source: Source | None = None,
         held: Sequence[MoverSample] | None = None,
     ):
         rng = np.random.default_rng(seed)
         self.steps, self.warm, self.onward, self.every_iterate, self.maps = steps, warm, onward, every_iterate, maps
-        self.shapes = shapes
+        self.shapes, self.usual = shapes, usual
         self._seed, self._device = seed, torch.device("cpu")
         self._rolling = RollingPool(partial(self._groups, source), most=groups) if source is not None else None
         if self._rolling is not None:
@@ -158,7 +159,7 @@ class DriftTask:
             if draw < self.onward + self.warm:
                 starts[0][number] = starts[1][number]
         steps = int(rng.integers((self.steps + 1) // 2, self.steps + 1))
-        shape = self.shapes[1] if rng.random() < _USUAL else float(rng.uniform(*self.shapes))
+        shape = self.usual if rng.random() < _USUAL else float(rng.uniform(*self.shapes))
         if self.maps and rng.random() < self.maps:
             mesh, monitor = group.mapped(rng)
             energies, _ = rollout(model, mesh.with_shape(shape), mesh.reference, monitor, steps)
@@ -177,7 +178,7 @@ class DriftTask:
         """Return the mean log energy after 6 and 12 steps on meshes held out, spreads, and cells inverted."""
         logs, spreads, inverted = [], [], 0
         for group in self.held_out:
-            mesh = group.mesh.with_shape(self.shapes[1])
+            mesh = group.mesh.with_shape(self.usual)
             energies, final = rollout(model, mesh, mesh.reference, group.monitor, 12)
             picked = [energies[min(step, len(energies) - 1)] for step in (0, 6, 12)]
             logs.append(torch.log(torch.cat(picked) + _FLOOR))
