@@ -29,9 +29,9 @@ from torch import Tensor
 from learned.geometry import barycentric_gradients, cofactors, edges_from_first
 from learned.topology import Topology
 
-# Of theta and epsilon. With less, m is equidistributed better, which straight fronts like, but the least energy is where
-# cells are sheared: with 0.1 the error of Poisson's equation rises on one of ten domains with holes. With more, fronts
-# get fewer cells.
+# Of theta and epsilon. With less, m is equidistributed better, which straight fronts like, but the least energy is
+# where cells are sheared: with 0.1 the error of Poisson's equation rises on one of ten domains with holes. With more,
+# fronts get fewer cells.
 SHAPE = 0.2
 
 

@@ -143,6 +143,37 @@ def move(
     return before, measure(mesh, result.points, after, min(seconds), result)
 
 
+def circling(network: nn.Module, graph: MeshGraph, *, moves: int, turn: int = 40, steps: int = 2) -> list[Outcome]:
+    """Return the figures after each of many moves in a row, every one from the mesh as the one before has left it.
+
+    The monitor function is a front, 1 + 8 sech^2 across and 0.2 of the domain long, that goes round the middle.
+
+    Parameters
+    ----------
+    network
+        Such as ``DriftNetwork``.
+    graph
+        A plane mesh.
+    moves, turn
+        Number of moves, and of those once round.
+    steps
+        Steps of a move.
+    """
+    mesh = prepare_mesh(graph, target="relative")
+    points, outcomes = mesh.reference, []
+    for number in range(moves):
+        angle = 2.0 * np.pi * number / turn
+
+        def front(x: Tensor, c: float = float(np.cos(angle)), s: float = float(np.sin(angle))) -> Tensor:
+            across, along = c * x[0] + s * x[1] - 0.2, c * x[1] - s * x[0]
+            return 1.0 + 8.0 * torch.exp(-((along / 0.2) ** 2)) / torch.cosh(across / 0.03) ** 2
+
+        monitor = BackgroundMonitor(mesh.topology, points, front(points))
+        points = drift(network, mesh, points, monitor, steps=steps).points
+        outcomes.append(measure(mesh, points, front(points)))
+    return outcomes
+
+
 def table(network: nn.Module, *, target: str, strongest: float, repeats: int = 3) -> str:
     """Return the Markdown table of all cases: until a step gains less than 5 %, after 6 steps, after 12."""
     lines = [
@@ -180,6 +211,11 @@ def main() -> None:
         network.load_state_dict(load_file(options.weights / "best.safetensors"))
     else:
         network = load_weights(options.weights)[0]
+    outcomes = circling(network, random_mesh(np.random.default_rng(_SEED), nodes=900, kind="disc"), moves=1000)
+    for first in (0, 100, 500, 900):
+        part = outcomes[first : first + 100]
+        spread, worst = max(one.relative for one in part), max(one.worst for one in part)
+        print(f"moves {first + 1} to {first + 100} round a circle: std/mean <= {spread:.3f}, shape <= {worst:.2f}")
     for target in ("integral", "relative"):
         print(table(network, target=target, strongest=options.strongest), end="\n\n", flush=True)
 
