@@ -31,6 +31,7 @@ from benchmark_document import DOCUMENT, ROOT, machine, replace_section, table
 from firedrake import Mesh
 from rich.progress import track
 
+from cases.compare import write_comparison
 from cases.run_folder import commit, versions
 from coupling.movers import Drift
 from coupling.registry import get_mover
@@ -190,22 +191,21 @@ def reductions(found: dict[str, dict[Key, Record]], name: str, quantity: str, ke
 # -- running solves -----------------------------------------------------------------------------------------------
 
 
-def run_cases(folder: Path, processes: int, again: bool) -> list[tuple[str, str, Record]]:
-    """Compare the movers in the variants of the cases that have not been; return case, variant and comparison."""
+def run_cases(folder: Path, processes: int, again: Sequence[str]) -> list[tuple[str, str, Record]]:
+    """Compare the movers in the variants of the cases that have not been, and some again; return what came out."""
     variants = [(case, variant) for case, of_case in CASES.items() for variant in of_case]
 
     def compare(case: str, variant: str) -> Record:
         out = folder / case / variant.replace(" ", ",")
-        if again or not (out / "compare.json").is_file():
+        options = [part for assignment in variant.split() for part in ("--set", assignment)]
+        if (out / "compare.json").is_file():
+            for name in again:
+                shutil.rmtree(out / name, ignore_errors=True)
+                _driftmesh("run", case, "--mover", name, *options, out=out / name)
+            write_comparison(case, ["none", *IN_RUNS], out, None)
+        else:
             shutil.rmtree(out, ignore_errors=True)
-            command = [str(Path(sys.executable).parent / "driftmesh"), "compare", case, "--out", str(out)]
-            command += ["--movers", ",".join(IN_RUNS)]
-            for assignment in variant.split():
-                command += ["--set", assignment]
-            done = subprocess.run(command, capture_output=True, text=True)
-            # A mover's run that has failed is a figure of it: the comparison is there all the same.
-            if not (out / "compare.json").is_file():
-                raise RuntimeError(f"driftmesh compare {case} {variant}: {done.stderr[-500:]}")
+            _driftmesh("compare", case, "--movers", ",".join(IN_RUNS), *options, out=out)
         return json.loads((out / "compare.json").read_text())
 
     with ThreadPoolExecutor(processes) as pool:
@@ -213,6 +213,14 @@ def run_cases(folder: Path, processes: int, again: bool) -> list[tuple[str, str,
         for future in track(as_completed(waiting), "running solves", total=len(waiting)):
             future.result()
     return [(*variant, future.result()) for variant, future in zip(variants, waiting, strict=True)]
+
+
+def _driftmesh(*arguments: str, out: Path) -> None:
+    """Run the command; a mover's run that has failed is a figure of it, as long as it has left its numbers."""
+    command = [str(Path(sys.executable).parent / "driftmesh"), *arguments, "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if not any((out / name).is_file() for name in ("run.json", "compare.json")):
+        raise RuntimeError(f"driftmesh {' '.join(arguments)}: {done.stderr[-500:]}")
 
 
 # -- the section of the document ------------------------------------------------------------------------------------
@@ -317,7 +325,6 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=POLYGONS, help="first so many polygons; fewer than all: print")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--again", default="", help="movers to be measured again, separated by ;")
-    parser.add_argument("--runs-again", action="store_true", help="run the running solves again")
     options = parser.parse_args()
     again = [name.strip() for name in options.again.split(";") if name.strip()]
     about = machine()
@@ -327,7 +334,7 @@ def main() -> None:
         for line in (*rows(found, lambda _: True), *meshes(found)):
             print(" | ".join(line))
         return
-    cases = run_cases(RUNS, options.processes, options.runs_again)
+    cases = run_cases(RUNS, options.processes, [name for name in again if name in IN_RUNS])
     replace_section(DOCUMENT, "error-reduction", report(found, cases, about))
 
 

@@ -14,13 +14,19 @@ CG_GAMG = {"ksp_type": "cg", "ksp_rtol": 1e-10, "ksp_max_it": 500, "pc_type": "g
 # For mass matrices: as many iterations on fine meshes as on coarse ones, and on graded ones hardly more.
 MASS = {"ksp_type": "cg", "ksp_rtol": 1e-12, "ksp_max_it": 500, "pc_type": "jacobi"}
 
-# For nonlinear problems small enough for a factorisation: Newton's method with a line search, to rounding.
-NEWTON_LU = LU | {
+# For saddle points: pivots by numbers, which fill more than MUMPS expects of the pattern [%].
+SADDLE_LU = LU | {"mat_type": "aij", "mat_mumps_icntl_14": 200}
+
+# For nonlinear problems small enough for a factorisation: Newton's method in full steps, to rounding.
+NEWTON_LU = SADDLE_LU | {
     "snes_type": "newtonls",
-    "snes_linesearch_type": "bt",
+    "snes_linesearch_type": "basic",
     "snes_rtol": 1e-9,
-    "snes_atol": 1e-10,
-    "snes_stol": 0.0,
+    "snes_atol": 1e-11,
+    # Of slender bodies rounding keeps the residual above that: a step of next to nothing is the end, too.
+    "snes_stol": 1e-10,
+    # Nor is it the end that the first step into bending stretches them.
+    "snes_divergence_tolerance": 1e10,
     "snes_max_it": 25,
 }
 
@@ -46,6 +52,7 @@ FLOW_LU = {
     "snes_rtol": 1e-10,
     "snes_atol": 1e-12,
     "snes_stol": 0.0,
+    "snes_divergence_tolerance": 1e12,
     "snes_max_it": 25,
     "mat_type": "aij",
     "mat_mumps_icntl_14": 200,
@@ -65,22 +72,34 @@ FLOW_LU_KEPT = {
 }
 
 # The velocities by multigrid, the pressure's Schur complement by convection and diffusion of pressures: at a cost in
-# proportion to the unknowns.
+# proportion to the unknowns. Given velocities are met to the tolerance of the linear solver only, below which Newton's
+# method does not come.
 FLOW_SCHUR = {
     "snes_type": "newtonls",
-    "snes_rtol": 1e-10,
+    "snes_rtol": 1e-8,
     "snes_atol": 1e-12,
     "snes_stol": 0.0,
+    "snes_divergence_tolerance": 1e12,
     "snes_max_it": 25,
-    "mat_type": "nest",
+    "mat_type": "matfree",
     "ksp_type": "fgmres",
-    "ksp_rtol": 1e-6,
+    "ksp_rtol": 1e-8,
     "ksp_max_it": 300,
     "ksp_gmres_restart": 100,
     "pc_type": "fieldsplit",
     "pc_fieldsplit_type": "schur",
     "pc_fieldsplit_schur_fact_type": "lower",
-    "fieldsplit_0": {"ksp_type": "gmres", "ksp_rtol": 1e-2, "ksp_max_it": 10, "pc_type": "gamg"},
+    "fieldsplit_0": {
+        "ksp_type": "fgmres",
+        "ksp_rtol": 1e-2,
+        "ksp_max_it": 10,
+        "pc_type": "python",
+        "pc_python_type": "firedrake.AssembledPC",
+        "assembled_pc_type": "gamg",
+        "assembled_mat_type": "aij",
+        # Of steady flow the matrix is far from symmetric: neither Chebyshev's method nor Jacobi's smooths.
+        "assembled_mg_levels": {"ksp_type": "gmres", "ksp_max_it": 3, "pc_type": "bjacobi", "sub_pc_type": "ilu"},
+    },
     "fieldsplit_1": {
         "ksp_type": "preonly",
         "pc_type": "python",
