@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from learned.dataset import MoverSample
-from learned.energy import SHAPE
 from learned.monitors import MonitorFunction
 from learned.movers.drift_pool import ALONE, Group, Source, group_of, random_group
 from learned.movers.step import network_step
@@ -81,7 +80,7 @@ class DriftTask:
         every_iterate: bool = True,
         maps: float = 0.0,
         shapes: tuple[float, float] = (0.1, 0.4),
-        usual: float = SHAPE,
+        usual: float = 0.2,
         source: Source | None = None,
         held: Sequence[MoverSample] | None = None,
     ):
