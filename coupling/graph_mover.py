@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
@@ -23,6 +22,7 @@ from learned.energy import SHAPE
 from learned.graph import MeshGraph
 from learned.prepared import TARGETS, PreparedMesh, prepare_mesh
 from meshing.boundary import Boundary, boundary_of
+from meshing.collective import on_first_rank
 from meshing.computational import computational_points
 from meshing.mover import Displacement, Mover
 from meshing.patches import MeshPatches
@@ -169,11 +169,12 @@ class GraphMover(Mover):
 
     def _go_on(self, comm, search: _Search | None, gathered: np.ndarray | None) -> bool:
         """Go on with vertices and m there, shape (N, d + 1), on the first rank; return on all if this is the end."""
-        ends = False
-        with first_rank_raises(comm):
-            if search is not None and gathered is not None:
-                ends = search.go_on(gathered[:, :-1], gathered[:, -1])
-        return comm.bcast(ends)
+
+        def go_on() -> bool:
+            assert search is not None and gathered is not None  # as this is the first rank
+            return search.go_on(gathered[:, :-1], gathered[:, -1])
+
+        return bool(comm.bcast(on_first_rank(comm, go_on)))
 
     def _kept(self, mesh) -> _Kept:
         """Return what does not change with the vertices: kept for meshes of the same topology."""
@@ -184,10 +185,12 @@ class GraphMover(Mover):
             computational = mesh_at(mesh, points)
             gathered = gather_graph(computational)
             parts = gather_boundary(mesh, gathered)
-            whole = None
-            with first_rank_raises(mesh.comm):
-                if gathered.graph is not None and parts is not None:
-                    whole = _prepared(gathered.graph, parts, self.target, self.shape)
+
+            def prepared() -> WholeMesh:
+                assert gathered.graph is not None and parts is not None  # as this is the first rank
+                return _prepared(gathered.graph, parts, self.target, self.shape)
+
+            whole = on_first_rank(mesh.comm, prepared)
             kept = self._known[mesh.topology] = _Kept(points, boundary, gathered, whole)
         return kept
 
@@ -278,27 +281,6 @@ def _prepared(graph: MeshGraph, parts: list[tuple[Boundary, np.ndarray]], target
         mesh = replace(mesh, boundary=exact, bound=bound, fixed=fixed)
     coarse = coarse_mesh(graph, mesh) if len(graph.pos) > _LARGE else None
     return WholeMesh(graph.pos.numpy(), mesh, coarse)
-
-
-@contextmanager
-def first_rank_raises(comm) -> Iterator[None]:
-    """Let what the first rank raises be raised by all; others do nothing inside.
-
-    Raises
-    ------
-    ValueError, RuntimeError
-        On the others for a ValueError on the first, and for any other exception there.
-    """
-    failure = None
-    try:
-        yield
-    except Exception as error:
-        failure = error
-    said = comm.bcast(None if failure is None else (isinstance(failure, ValueError), str(failure)))
-    if failure is not None:
-        raise failure
-    if said is not None:
-        raise (ValueError if said[0] else RuntimeError)(said[1])
 
 
 def mesh_at(mesh, points: np.ndarray):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from coupling.graph_mover import GraphMove, GraphMover, WholeMesh
 from learned.background import BackgroundMonitor
 from learned.energy import SHAPE
+from learned.movers.direct import DirectResult
 from learned.movers.dmm import dmm
 from learned.movers.drift import drift
 from learned.movers.um2n import um2n
+from learned.prepared import PreparedMesh
 from learned.weights import PRETRAINED, load_weights
 
 # Above this energy a step of little gain may come before steps of much: a plateau, on which a smaller share counts.
@@ -70,17 +74,18 @@ class Drift(GraphMover):
             coarse, tolerance = None, _PLATEAU * self.tolerance
 
 
-class UM2N(GraphMover):
-    """Move to where UM2N wants the vertices, see ``learned.movers.um2n``: plane domains, boundary vertices stay.
+class _AtOnce(GraphMover):
+    """Move to where a network wants the vertices in one pass: plane domains.
 
-    It has converged when the vertices have come to where they are wanted.
+    It has converged when the vertices have come to where they are wanted. As published, the mesh of one round is taken
+    as it is, better or worse.
 
     Parameters
     ----------
     weights
         A .safetensors file with its model card beside it; those of the package if None.
     rounds, tolerance, keep_best
-        See ``GraphMover``; as published, the mesh of one round is taken as it is, better or worse.
+        See ``GraphMover``.
 
     Raises
     ------
@@ -88,46 +93,40 @@ class UM2N(GraphMover):
         As ``GraphMover``; in one line for weights missing, damaged, or of another network; when moving in 3D.
     """
 
-    def __init__(
-        self, *, weights: Path | None = None, rounds: int = 1, tolerance: float = 0.05, keep_best: bool = False
-    ):
-        super().__init__(warm_start=False, rounds=rounds, tolerance=tolerance, keep_best=keep_best)
-        self._network = _network("um2n", weights)
-
-    def moved(self, whole: WholeMesh, points: Tensor, monitor: BackgroundMonitor) -> GraphMove:
-        """Return how far on the way to what UM2N wants the vertices come."""
-        result = um2n(self._network, whole.mesh, points, monitor)
-        return GraphMove(result.points, result.arrived, result.steps)
-
-
-class DMM(GraphMover):
-    """Move to where DMM's potential wants the vertices, see ``learned.movers.dmm``: plane domains.
-
-    It has converged when the vertices have come to where they are wanted.
-
-    Parameters
-    ----------
-    weights
-        A .safetensors file with its model card beside it; those of the package if None.
-    rounds, tolerance, keep_best
-        See ``GraphMover``; as published, the mesh of one round is taken as it is, better or worse.
-
-    Raises
-    ------
-    ValueError
-        As ``GraphMover``; in one line for weights missing, damaged, or of another network; when moving in 3D.
-    """
+    _name: ClassVar[str]
 
     def __init__(
         self, *, weights: Path | None = None, rounds: int = 1, tolerance: float = 0.05, keep_best: bool = False
     ):
         super().__init__(warm_start=False, rounds=rounds, tolerance=tolerance, keep_best=keep_best)
-        self._network = _network("dmm", weights)
+        self._network = _network(self._name, weights)
 
     def moved(self, whole: WholeMesh, points: Tensor, monitor: BackgroundMonitor) -> GraphMove:
-        """Return how far on the way to what DMM wants the vertices come."""
-        result = dmm(self._network, whole.mesh, points, monitor)
+        """Return how far on the way to what the network wants the vertices come."""
+        result = self._way(whole.mesh, points, monitor)
         return GraphMove(result.points, result.arrived, result.steps)
+
+    @abstractmethod
+    def _way(self, mesh: PreparedMesh, points: Tensor, monitor: BackgroundMonitor) -> DirectResult:
+        """Return what the network wants, and where the vertices come to."""
+
+
+class UM2N(_AtOnce):
+    """Move to where UM2N wants the vertices, see ``learned.movers.um2n``; boundary vertices stay. Else as its base."""
+
+    _name = "um2n"
+
+    def _way(self, mesh: PreparedMesh, points: Tensor, monitor: BackgroundMonitor) -> DirectResult:
+        return um2n(self._network, mesh, points, monitor)
+
+
+class DMM(_AtOnce):
+    """Move to where DMM's potential wants the vertices, see ``learned.movers.dmm``. Else as its base."""
+
+    _name = "dmm"
+
+    def _way(self, mesh: PreparedMesh, points: Tensor, monitor: BackgroundMonitor) -> DirectResult:
+        return dmm(self._network, mesh, points, monitor)
 
 
 def _network(name: str, weights: Path | None) -> nn.Module:
