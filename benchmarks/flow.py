@@ -35,7 +35,7 @@ from scipy.interpolate import CubicSpline
 
 from coupling.registry import get_mover
 from fem.flow_geometries import CurvedMesh, backward_step
-from fem.navier_stokes import PAIRS, NavierStokes, SteadyFlow
+from fem.problems.navier_stokes import PAIRS, NavierStokes, SteadyFlow
 from fem.navier_stokes_forces import BoundaryForce, pressures_at
 from fem.navier_stokes_stepper import NavierStokesStepper
 from fem.timestep import StepStatus

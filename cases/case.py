@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from firedrake import Function
@@ -13,7 +13,7 @@ from firedrake import Function
 from cases.moving import Movement
 from cases.options import CaseOptions
 from fem.scalar_law import ScalarLaw
-from fem.shallow_water import ShallowWater
+from fem.problems.shallow_water import ShallowWater
 
 
 @dataclass(frozen=True)
@@ -134,13 +134,18 @@ class Case(ABC):
     description: ClassVar[str]
     Options: ClassVar[type[CaseOptions]]
 
+    @property
+    def reference(self) -> str:
+        """What `driftmesh run` is to be told to run the case."""
+        return self.name
+
     @abstractmethod
     def mesh(self, options):
         """Return the mesh of these options, on all ranks."""
 
     @abstractmethod
-    def build(self, options, mesh) -> Setup | ScalarSetup:
-        """Return the simulation of these options on this mesh.
+    def build(self, options, mesh) -> Any:
+        """Return the simulation of these options on this mesh: a setup of a kind in :data:`cases.run.SIMULATIONS`.
 
         Raises
         ------

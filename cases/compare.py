@@ -15,6 +15,7 @@ from rich.console import Console
 from cases.animation import load_maps
 from cases.errors import abort_all_ranks_on_crash, on_rank_zero
 from cases.moving import FIXED, check_mover
+from cases.registry import get_case
 from cases.run import RunRequest, execute, plan
 from cases.run_errors import Reference, read_reference, reference_errors
 from cases.run_folder import check_folder, default_folder, prepare_folder, write_atomically, write_json
@@ -37,8 +38,9 @@ class CompareRequest:
 
     def run(self, mover: str, out: Path) -> RunRequest:
         """Return the request of one of the runs."""
+        exact = (_EXACT,) if "exact_output" in get_case(self.case).Options.model_fields else ()
         return RunRequest(
-            self.case, mover=mover, assignments=(_EXACT, *self.assignments), config=self.config, out=out / mover
+            self.case, mover=mover, assignments=(*exact, *self.assignments), config=self.config, out=out / mover
         )
 
 

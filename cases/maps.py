@@ -168,12 +168,14 @@ class ScalarMapWriter(FieldMaps):
         u.
     after, moves
         See :class:`FieldMaps`.
+    label
+        Name of the field, for figures.
     """
 
-    def __init__(self, out: Path, state: Function, *, after: float | None, moves: bool):
+    def __init__(self, out: Path, state: Function, *, after: float | None, moves: bool, label: str = "u"):
         super().__init__(out, state, after=after, moves=moves)
         self.state = state
-        self._write_mesh()
+        self._write_mesh(label=label)
 
     def write(self, t: float) -> None:
         """Write the state at time t [s]; collective."""

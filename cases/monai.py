@@ -15,7 +15,7 @@ from cases.options import CaseOptions, MovingOptions
 from cases.units import Unit
 from fem.bathymetry import Grid, bathymetry
 from fem.boundary import PrescribedElevation
-from fem.shallow_water import ShallowWater
+from fem.problems.shallow_water import ShallowWater
 from fem.timestep import TABLEAUX
 from fem.wave_monitor import wave_monitor
 from meshing.shaping import Shaping

@@ -75,7 +75,8 @@ def colour_scale(snapshot: Mapping[str, Any], fields: Sequence[Array]) -> Scale:
     values = values[np.isfinite(values)]
     if "u" in snapshot:
         low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-        return Scale(Normalize(low, high if high > low else low + 1.0), 1.0, "u", "YlGnBu", "neither")
+        label = str(snapshot.get("label", "u"))
+        return Scale(Normalize(low, high if high > low else low + 1.0), 1.0, label, "YlGnBu", "neither")
     # The last few of a hundred are films of water high up the shore, which would leave no colour to the waves.
     bound = float(np.percentile(np.abs(values), 98.5)) if values.size else 0.0
     factor, unit = elevation_unit(bound := max(bound, 1e-3))
@@ -106,7 +107,9 @@ def draw_snapshot(axes: Axes, picture: MeshPicture, field: Array, scale: Scale, 
     axes.set_ylabel("y [m]")
 
 
-def moving_mesh_figure(snapshots: Sequence[Mapping[str, Any]], *, dry_depth: float) -> Figure:
+def moving_mesh_figure(
+    snapshots: Sequence[Mapping[str, Any]], *, dry_depth: float, titles: Sequence[str] | None = None
+) -> Figure:
     """Draw the mesh at up to six times.
 
     Parameters
@@ -115,7 +118,10 @@ def moving_mesh_figure(snapshots: Sequence[Mapping[str, Any]], *, dry_depth: flo
         Not empty, each with ``time`` [s] and what ``mesh_picture`` takes.
     dry_depth
         Shallower cells show as land [m].
+    titles
+        One for each; by default their times.
     """
+    titles = titles or [f"t = {float(snapshot['time']):.2f} s" for snapshot in snapshots]
     pictures = [mesh_picture(snapshot, dry_depth) for snapshot in snapshots]
     scale = colour_scale(snapshots[0], [field for _, field in pictures])
     box = drawn_box(*[picture for picture, _ in pictures])
@@ -127,10 +133,10 @@ def moving_mesh_figure(snapshots: Sequence[Mapping[str, Any]], *, dry_depth: flo
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, (inches * ratio + 0.35) * rows + 0.45), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        for axes, snapshot, (picture, field) in zip(panels, snapshots, pictures, strict=False):
+        for axes, title, (picture, field) in zip(panels, titles, pictures, strict=False):
             draw_snapshot(axes, picture, field, scale, inches=inches)
             axes.label_outer()
-            axes.set_title(f"t = {float(snapshot['time']):.2f} s", loc="left", size=9.5, weight="bold")
+            axes.set_title(title, loc="left", size=9.5, weight="bold")
         for axes in panels[len(pictures) :]:
             axes.set_axis_off()
         colour_bar(figure, panels, scale)

@@ -10,8 +10,9 @@ from cases.case import Case
 # name -> module:class, imported when asked for, so that one case's data do not slow another down
 CASES = {
     "monai": "cases.monai:Monai",
-    "swirl": "cases.swirl:SwirlCase",
-    "burgers": "cases.burgers:BurgersCase",
+    "swirl": "cases.transport.swirl:SwirlCase",
+    "burgers": "cases.transport.burgers:BurgersCase",
+    "l-shape": "cases.elliptic.l_shape:LShape",
 }
 
 

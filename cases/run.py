@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 from firedrake import COMM_WORLD
 from rich.console import Console
 
-from cases.case import Case, ScalarSetup
+from cases.case import Case, ScalarSetup, Setup
+from cases.case_run import CaseRun
 from cases.checkpoint import Checkpoint, load_checkpoint
 from cases.errors import InputError, abort_all_ranks_on_crash, as_input_error, on_rank_zero
 from cases.moving import FIXED, check_mover
@@ -19,10 +20,19 @@ from cases.registry import get_case
 from cases.run_folder import check_folder, default_folder, prepare_folder, write_config
 from cases.scalar_simulation import ScalarSimulation
 from cases.simulation import Simulation
-from cases.time_loop import TimeLoop
+from cases.steady_case import SteadySetup
+from cases.steady_simulation import SteadySimulation
 
 # Options that may change when a run goes on; any other would make it another run.
 CHANGEABLE_ON_RESUME = frozenset({"t_end", "output_interval", "checkpoint_interval"})
+
+
+# What runs a setup, by its kind.
+SIMULATIONS: dict[type, Callable[..., CaseRun]] = {
+    Setup: Simulation,
+    ScalarSetup: ScalarSimulation,
+    SteadySetup: SteadySimulation,
+}
 
 
 @dataclass(frozen=True)
@@ -137,11 +147,8 @@ def execute(request: RunRequest, *, quiet: bool = False) -> str:
         write_config(checked.out, checked.case.name, checked.mover, checked.seed, options)
 
     on_rank_zero(comm, begin)
-    simulation: TimeLoop
-    if isinstance(setup, ScalarSetup):
-        simulation = ScalarSimulation(checked.case, setup, checked.out, checkpoint, mover=checked.mover)
-    else:
-        simulation = Simulation(checked.case, setup, checked.out, checkpoint, mover=checked.mover)
+    simulate = SIMULATIONS[type(setup)]
+    simulation = simulate(checked.case, setup, checked.out, checkpoint, mover=checked.mover)
     status = simulation.run(console)
     simulation.finish(status, checked.options, checked.seed, console)
     if request.animation:

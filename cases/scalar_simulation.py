@@ -141,7 +141,7 @@ class ScalarSimulation(TimeLoop):
     def _write_results(self) -> None:
         """Nothing besides."""
 
-    def _metrics(self) -> dict[str, Any]:
+    def _equation_metrics(self) -> dict[str, Any]:
         half = float(self.error_half) if np.isfinite(self.error_half) else None
         return {"error": l2_error(self.state, self.setup.exact, self.t), "error_half": half}
 
@@ -150,7 +150,7 @@ class ScalarSimulation(TimeLoop):
 
         return write_scalar_figures(self.out, t_half=self.setup.t_half)
 
-    def _say_results(self, metrics: Mapping[str, Any], console: Console) -> None:
+    def _say_equation(self, metrics: Mapping[str, Any], console: Console) -> None:
         half = metrics["error_half"]
         at_half = "" if half is None else f", {half:.4g} at t = {self.setup.t_half:g} s"
         console.print(f"  error in L2 {metrics['error']:.4g}{at_half}")

@@ -162,7 +162,7 @@ class Simulation(TimeLoop):
 
         on_rank_zero(self.comm, write)
 
-    def _metrics(self) -> dict[str, Any]:
+    def _equation_metrics(self) -> dict[str, Any]:
         stations, gauges = self.setup.gauges, {}
         for g, name in enumerate(stations.names):
             computed = self._values[:, g, 0]
@@ -180,7 +180,7 @@ class Simulation(TimeLoop):
         rmse = {name: gauge.get("rmse") for name, gauge in metrics["gauges"].items()}
         return write_figures(self.out, dry_depth=self.dry_depth, rmse=rmse, moves=self.motion is not None)
 
-    def _say_results(self, metrics: Mapping[str, Any], console: Console) -> None:
+    def _say_equation(self, metrics: Mapping[str, Any], console: Console) -> None:
         for name, gauge in metrics["gauges"].items():
             if "rmse" in gauge:
                 console.print(

@@ -60,8 +60,8 @@ class _Ticks:
         return next((mark for mark in marks if abs(time - mark) < _SAME_TIME * max(abs(mark), self.interval)), time)
 
 
-class TimeLoop(ABC):
-    """One run: what all equations share. A subclass makes stepper, maps and, if the mesh moves, the motion.
+class TimeLoop(CaseRun):
+    """One run in time: what all equations share. A subclass makes stepper, maps and, if the mesh moves, the motion.
 
     Parameters
     ----------
@@ -79,8 +79,6 @@ class TimeLoop(ABC):
         State to go on from, on the mesh of ``setup``.
     """
 
-    # Cells shallower are drawn as land [m].
-    dry_depth: float = 0.0
     # Times at which a step ends exactly and a map is written, besides those of the output [s].
     stops: Sequence[float] = ()
     _motionless: ClassVar[dict[str, Any]] = {"min_jacobian_ratio": 1.0, "tangled_moves": 0}
@@ -98,18 +96,13 @@ class TimeLoop(ABC):
         t: float = 0.0,
         checkpoint: Checkpoint | None = None,
     ):
-        self.case, self.out, self.mover = case, out, mover
+        super().__init__(case, setup.problem.mesh, out, mover=mover)
         self.setup = setup
-        self.comm = setup.problem.mesh.comm
-        self.state: Function = setup.initial
+        self.state = setup.initial
         self.motion: MeshMotion | None = None
         self.t, self.steps, self.retries = t, 0, 0
         self.initial_mass = 0.0
-        self.wall = {"solver": 0.0, "io": 0.0}
-        self.elapsed_before = 0.0
         self.resumed = checkpoint is not None
-        self._began = time.perf_counter()
-        self._stop_requested = False
 
     # -- what an equation adds ------------------------------------------------------------------------------
 
@@ -122,35 +115,19 @@ class TimeLoop(ABC):
         """Return scalars, fields and arrays of the equation that a checkpoint has to keep."""
 
     @abstractmethod
-    def _metrics(self) -> dict[str, Any]:
+    def _equation_metrics(self) -> dict[str, Any]:
         """Return the metrics of the equation; collective."""
 
     @abstractmethod
-    def _write_results(self) -> None:
-        """Write what there is besides maps and run.json; collective."""
-
-    @abstractmethod
-    def _draw(self, metrics: Mapping[str, Any]) -> Sequence[tuple[Path, str]]:
-        """Draw the figures from the files of the run, on rank 0, and return them with their captions."""
-
-    @abstractmethod
-    def _say_results(self, metrics: Mapping[str, Any], console: Console) -> None:
-        """Say in some lines what has come out."""
+    def _say_equation(self, metrics: Mapping[str, Any], console: Console) -> None:
+        """Say in some lines what has come out of the equation."""
 
     # -- the loop -------------------------------------------------------------------------------------------
 
-    def run(self, console: Console) -> str:
-        """Step to the end; return ``done``, ``interrupted`` or ``failed``."""
-        self._began = time.perf_counter()
-        handlers = {s: signal.signal(s, self._request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            with RunProgress(console, self.case.name, self.setup.t_end) as progress:
-                status = self._loop(progress)
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            self.elapsed_before += time.perf_counter() - self._began
-        return status
+    def _work(self, console: Console) -> str:
+        """Step to the end."""
+        with RunProgress(console, self.case.name, self.setup.t_end) as progress:
+            return self._loop(progress)
 
     def _loop(self, progress: RunProgress) -> str:
         setup = self.setup
@@ -187,13 +164,10 @@ class TimeLoop(ABC):
                 saves.number += 1
             if self.steps % STEPS_BETWEEN_LOOKS == 0:
                 progress.update(self.t, self.steps, result.dt, self.mass_drift)
-                stopping |= self.comm.allreduce(self._stop_requested, op=MPI.LOR)
+                stopping |= self._is_to_stop()
             if stopping and not self.stepper.is_moving:
                 return "interrupted" if self.save() else "failed"
         return "done" if self.save() else "failed"
-
-    def _request_stop(self, number, frame) -> None:
-        self._stop_requested = True
 
     def mass_drift(self) -> float:
         """Return |mass(t) - mass(0) - inflow| / mass(0)."""
@@ -215,7 +189,7 @@ class TimeLoop(ABC):
             "inflow": self.stepper.inflow,
             "solver_s": self.wall["solver"],
             "io_s": self.wall["io"],
-            "loop_s": self.elapsed_before + began - self._began,
+            "loop_s": self._elapsed(),
             **own,
         }
         if self.motion is not None:
@@ -240,54 +214,19 @@ class TimeLoop(ABC):
         self.maps.write(self.t)
         self.wall["io"] += time.perf_counter() - began
 
-    def finish(self, status: str, options: CaseOptions, seed: int, console: Console) -> None:
-        """Write results, figures, report and run.json, and say where they are."""
-        from cases.report import write_report
-
-        began = time.perf_counter()
-        self._write_results()
-        summary = self._summary(status, options, seed)
-        on_rank_zero(self.comm, lambda: write_json(self.out / "run.json", summary))
-        if self.comm.rank == 0:
-            gallery = self._draw(summary["metrics"])
-            write_report(self.out, title=self.case.title, description=self.case.description, gallery=gallery)
-        summary["io_s"] += time.perf_counter() - began
-        summary["wall_s"] += time.perf_counter() - began
-        summary["peak_rss_mb"] = self._peak_memory()
-        if self.comm.rank == 0:
-            write_json(self.out / "run.json", summary)
-        self._say(summary, console)
-
-    def _summary(self, status: str, options: CaseOptions, seed: int) -> dict[str, Any]:
+    def _counts(self) -> dict[str, Any]:
         record = MovingRecord() if self.motion is None else self.motion.record
+        times = {"mover_s": record.mover_s, "monitor_s": record.monitor_s, "transfer_s": record.transfer_s}
+        return {"steps": self.steps, "moves": record.moves, **times}
+
+    def _metrics(self) -> dict[str, Any]:
         return {
-            "case": self.case.name,
-            "mover": self.mover,
-            "status": status,
-            "config": json.loads(options.model_dump_json()),
-            "seed": seed,
-            "ranks": self.comm.size,
-            "versions": versions(),
-            "commit": self.comm.bcast(commit() if self.comm.rank == 0 else None),
-            "cells": int(self.comm.allreduce(self.setup.problem.mesh.cell_set.size)),
-            "dofs": int(self.state.function_space().dim()),
-            "steps": self.steps,
-            "moves": record.moves,
-            "wall_s": self.elapsed_before,
-            "solver_s": self.wall["solver"],
-            "mover_s": record.mover_s,
-            "monitor_s": record.monitor_s,
-            "transfer_s": record.transfer_s,
-            "io_s": self.wall["io"],
-            "peak_rss_mb": self._peak_memory(),
-            "metrics": {
-                "t_end": self.t,
-                "mass_drift_rel": self.mass_drift(),
-                "retried_steps": self.retries,
-                "loop_s": self.elapsed_before,
-                **self._moving_metrics(),
-                **self._metrics(),
-            },
+            "t_end": self.t,
+            "mass_drift_rel": self.mass_drift(),
+            "retried_steps": self.retries,
+            "loop_s": self.elapsed_before,
+            **self._moving_metrics(),
+            **self._equation_metrics(),
         }
 
     def _moving_metrics(self) -> dict[str, Any]:
@@ -295,11 +234,7 @@ class TimeLoop(ABC):
             return dict(self._motionless)
         return self.motion.metrics(self.wall["solver"] / self.steps if self.steps else 0.0)
 
-    def _peak_memory(self) -> float:
-        """Return the sum over ranks of the most memory each has held [MiB]; collective."""
-        return self.comm.allreduce(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, op=MPI.SUM)
-
-    def _say(self, summary: dict[str, Any], console: Console) -> None:
+    def _say_results(self, summary: Mapping[str, Any], console: Console) -> None:
         metrics = summary["metrics"]
         console.print(
             f"{summary['case']}: {summary['status']} at t = {metrics['t_end']:g} s, {summary['cells']} cells, "
@@ -307,9 +242,4 @@ class TimeLoop(ABC):
         )
         if self.motion is not None:
             console.print("  " + self.motion.in_words(metrics["overhead_steps"]))
-        self._say_results(metrics, console)
-        if summary["status"] == "failed":
-            console.print(f"no valid step could be found; last good checkpoint: {self.out / 'checkpoint.h5'}")
-        if summary["status"] == "interrupted":
-            console.print(f"go on with: driftmesh run {summary['case']} --resume --out {self.out}")
-        console.print(f"report: {self.out / 'report.html'}")
+        self._say_equation(metrics, console)

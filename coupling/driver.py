@@ -17,10 +17,28 @@ from meshing.mover import Mover, MoveResult, MoveStatus
 from meshing.quality import mesh_quality
 
 # Failures that may be over at the next move; PETSc's are runtime errors. Other ValueErrors mean bad input.
-_NUMERICAL = (ConvergenceError, RuntimeError, ArithmeticError, np.linalg.LinAlgError)
+NUMERICAL_FAILURES = (ConvergenceError, RuntimeError, ArithmeticError, np.linalg.LinAlgError)
 
 Ride = Callable[[], bool]
 """Tells whether a solver that takes its mesh along as it steps is still on its way; on all ranks the same."""
+
+
+def try_move(mover: Mover, mesh, monitor: Callable[..., Function]) -> MoveResult | None:
+    """Return what a mover did, or None, with a warning, if its numerics failed on a rank; collective.
+
+    Raises
+    ------
+    ValueError, TypeError, ...
+        Errors of input and code go on.
+    """
+    result = None
+    try:
+        result = mover.move(mesh, monitor)
+    except NotImplementedError:
+        raise
+    except NUMERICAL_FAILURES as error:
+        warn(f"mover: {type(error).__name__}: {error}; the mesh stays as it is", RuntimeWarning, stacklevel=3)
+    return None if mesh.comm.allreduce(result is None, MPI.LOR) else result
 
 
 @dataclass
@@ -157,7 +175,7 @@ class MovingMesh:
                 return False
         record.monitor_s += perf_counter() - began
         began = perf_counter()
-        result = self._result(monitor)
+        result = try_move(self.mover, self._mesh, monitor)
         record.mover_s += perf_counter() - began
         if result is None:
             record.failed += 1
@@ -171,17 +189,6 @@ class MovingMesh:
         applied = self._apply(result)
         record.transfer_s += perf_counter() - began
         return applied
-
-    def _result(self, monitor: Callable[..., Function]) -> MoveResult | None:
-        """Return what the mover did; None if its numerics failed on a rank. Errors of input and code go on."""
-        result = None
-        try:
-            result = self.mover.move(self._mesh, monitor)
-        except NotImplementedError:
-            raise
-        except _NUMERICAL as error:
-            warn(f"mover: {type(error).__name__}: {error}; the mesh stays as it is", RuntimeWarning, stacklevel=3)
-        return None if self._mesh.comm.allreduce(result is None, MPI.LOR) else result
 
     def _apply(self, result: MoveResult) -> bool:
         """Put coordinates and fields in place, or nothing of it."""

@@ -10,7 +10,7 @@ from firedrake import Function, SpatialCoordinate, VectorFunctionSpace, assemble
 from scipy.interpolate import RegularGridInterpolator
 from ufl.core.expr import Expr
 
-from fem.shallow_water import nodal_space
+from fem.problems.shallow_water import nodal_space
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def bathymetry(mesh, source: Expr | Function | Grid | float, *, degree: int = 1)
     Returns
     -------
     Function
-        Bed elevation b [m] in :func:`fem.shallow_water.nodal_space`.
+        Bed elevation b [m] in :func:`fem.problems.shallow_water.nodal_space`.
     """
     space = nodal_space(mesh, degree)
     bed = Function(space, name="bathymetry")

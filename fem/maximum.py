@@ -7,7 +7,7 @@ from firedrake import Function
 from pyop2 import op2
 
 from fem.prepared_loop import argument, prepare_loop
-from fem.shallow_water import ShallowWater
+from fem.problems.shallow_water import ShallowWater
 from fem.shallow_water_kernels import kernel
 
 

@@ -19,7 +19,7 @@ from firedrake.assemble import get_assembler
 from mpi4py import MPI
 from ufl.form import Form
 
-from fem.navier_stokes import NavierStokes
+from fem.problems.navier_stokes import NavierStokes
 
 
 class BoundaryForce:

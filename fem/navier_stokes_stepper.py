@@ -20,7 +20,7 @@ from firedrake import (
 )
 from firedrake.exceptions import ConvergenceError
 
-from fem.navier_stokes import NavierStokes
+from fem.problems.navier_stokes import NavierStokes
 from fem.solver_parameters import flow_solver_parameters
 from fem.timestep import StepResult, StepStatus, TimeStepper
 from meshing.patches import MeshPatches

@@ -29,7 +29,7 @@ from ufl.core.expr import Expr
 from ufl.form import Form
 
 from fem.problem import Problem
-from fem.shallow_water import nodal_space
+from fem.problems.shallow_water import nodal_space
 
 # Exact for the terms of P1: u, flux and mesh velocity have degree 1 or 2, grad v none in cells, v one on facets.
 CELL_DEGREE, FACET_DEGREE = 2, 3

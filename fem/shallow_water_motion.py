@@ -12,7 +12,7 @@ from pyop2 import op2
 from fem.ale import StraightMotion
 from fem.holes import without_lack
 from fem.prepared_loop import PreparedAssembler, argument, prepare_loop
-from fem.shallow_water import ShallowWater
+from fem.problems.shallow_water import ShallowWater
 from fem.shallow_water_kernels import OVERDRAFT, kernel
 from fem.timestep import Tableau
 from meshing.patches import MeshPatches
@@ -33,7 +33,7 @@ class ShallowWaterMotion:
         s_i &= \max(0, L - b_i), \qquad b_i = b_0 + c_{i+1}(b_1 - b_0)
 
     The bed in the nodes is linear in time between where they are and where they go. The still water s is not carried
-    by the mesh but filled up to its level L again; R and T, see :meth:`fem.shallow_water.ShallowWater.residual`, cancel
+    by the mesh but filled up to its level L again; R and T, see :meth:`fem.problems.shallow_water.ShallowWater.residual`, cancel
     for it, so that it stays still to rounding, at emerged islands, too. Discharges are carried as they are.
 
     Sampled in other nodes the bed holds another volume of still water. It is shifted as a whole, step by step, to hold

@@ -8,7 +8,7 @@ from mpi4py import MPI
 from pyop2 import op2
 
 from fem.prepared_loop import PreparedAssembler, argument, prepare_loop
-from fem.shallow_water import ShallowWater
+from fem.problems.shallow_water import ShallowWater
 from fem.shallow_water_kernels import NO_BOUND, OVERDRAFT, kernel
 from fem.shallow_water_motion import ShallowWaterMotion
 from fem.timestep import TABLEAUX, StepResult, StepStatus, TimeStepper
@@ -22,7 +22,7 @@ class ShallowWaterStepper(TimeStepper):
     One step is friction for dt/2, the stages of the scheme, friction for dt/2 (Strang splitting). Friction is
     integrated exactly, so the splitting is of second order and unconditionally stable, and two halves that meet
     between steps are one: between steps the discharge stands before its second half, the depth is not concerned.
-    Each stage is a forward Euler step of :meth:`fem.shallow_water.ShallowWater.residual`, followed by slope and
+    Each stage is a forward Euler step of :meth:`fem.problems.shallow_water.ShallowWater.residual`, followed by slope and
     positivity limiting (:mod:`fem.shallow_water_kernels`).
 
     The time step is bounded by :math:`\beta\,\Delta t \le C \min_K w_K / \max_K (|u| + c)_K` with the smallest

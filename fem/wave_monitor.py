@@ -6,7 +6,7 @@ import numpy as np
 from firedrake import Function, FunctionSpace
 from mpi4py import MPI
 
-from fem.shallow_water import ShallowWater
+from fem.problems.shallow_water import ShallowWater
 from meshing.monitor import FieldMonitor, Monitor
 from meshing.patches import MeshPatches
 from meshing.recovery import recovered_derivatives, vertex_values

@@ -31,7 +31,7 @@ def _imports(packages: tuple[str, ...], unwanted: tuple[str, ...]) -> tuple[list
 
 def test_meshing_and_fem_leave_torch_out() -> None:
     modules, found = _imports(("meshing", "fem"), ("torch", "torch_geometric"))
-    assert "fem.shallow_water" in modules
+    assert "fem.problems.shallow_water" in modules
     assert found == []
 
 

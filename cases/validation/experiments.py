@@ -33,7 +33,7 @@ from fem.analytic.thacker import ParaboloidBasin
 from fem.bathymetry import bathymetry
 from fem.boundary import Open
 from fem.gauges import GaugeStencil
-from fem.shallow_water import ShallowWater, divergence_of_flux
+from fem.problems.shallow_water import ShallowWater, divergence_of_flux
 from fem.shallow_water_stepper import ShallowWaterStepper
 from fem.timestep import StepStatus
 

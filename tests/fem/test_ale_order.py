@@ -21,7 +21,7 @@ from firedrake import (
 
 from cases.validation import experiments
 from cases.validation.experiments import fitted_rate
-from fem.advection import Advection
+from fem.problems.advection import Advection
 from fem.analytic.thacker import AxisymmetricOscillation, PlanarOscillation
 from fem.bathymetry import bathymetry
 from fem.scalar_stepper import ScalarStepper

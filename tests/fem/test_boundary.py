@@ -8,7 +8,7 @@ from cases.validation.experiments import advance
 from fem.bathymetry import bathymetry
 from fem.boundary import Open, PrescribedElevation
 from fem.gauges import GaugeStencil
-from fem.shallow_water import ShallowWater
+from fem.problems.shallow_water import ShallowWater
 from fem.shallow_water_stepper import ShallowWaterStepper
 
 DEPTH, LENGTH, GRAVITY = 1.0, 20.0, 9.81

@@ -28,7 +28,7 @@ from firedrake import (
 )
 
 from cases.validation.experiments import distorted_square, fitted_rate
-from fem.boussinesq import PUBLISHED, HeatedCavity, convection_residual, convection_space
+from fem.problems.boussinesq import PUBLISHED, HeatedCavity, convection_residual, convection_space
 from fem.solver_parameters import NEWTON_LU
 
 CAVITY = HeatedCavity()

@@ -31,7 +31,7 @@ from hypothesis import strategies as st
 
 from cases.validation.experiments import distorted_square, fitted_rate
 from fem.analytic.burgers import TravellingFront
-from fem.burgers import Burgers, travelling_front
+from fem.problems.burgers import Burgers, travelling_front
 from fem.scalar_stepper import ScalarStepper
 from fem.timestep import StepStatus
 

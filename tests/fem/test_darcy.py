@@ -21,7 +21,7 @@ from firedrake import (
 )
 
 from cases.validation.experiments import distorted_square, fitted_rate
-from fem.darcy import flux_error, head_errors, imbalance, solve_darcy
+from fem.problems.darcy import flux_error, head_errors, imbalance, solve_darcy
 
 SIDES = (1, 2, 3, 4)
 

@@ -35,14 +35,14 @@ from firedrake import (
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq, fsolve
 
-import fem.elasticity
+import fem.problems.elasticity
 from cases.validation.experiments import distorted_square, fitted_rate
 from fem.analytic.kirsch import KirschPlate
-from fem.elasticity import Material, solve_elasticity, value_at
-from fem.elasticity_cook import PUBLISHED, cook_mesh, deflection, solve_cook
-from fem.elasticity_estimate import Estimate, recovery_estimate, stress_estimate, wanted_density
-from fem.elasticity_hyperelastic import solve_hyperelastic, stored_energy
-from fem.elasticity_plate import PlateWithHole
+from fem.problems.elasticity import Material, solve_elasticity, stress_estimate, value_at
+from fem.problems.cook_membrane import PUBLISHED, cook_mesh, deflection, solve_cook
+from fem.error_estimate import Estimate, recovery_estimate, wanted_density
+from fem.problems.hyperelasticity import solve_hyperelastic, stored_energy
+from fem.problems.plate_with_hole import PlateWithHole
 from meshing.mmpde import MMPDE
 from meshing.monitor import FieldMonitor
 from meshing.mover import MoveStatus
@@ -177,7 +177,7 @@ def test_p2_does_not_lock_and_p1_would(monkeypatch):
     assert str(caught.value) == (
         "degree: got 1 with poisson 0.49999 in plane strain, expected 2 above 0.45; P1 locks there"
     )
-    monkeypatch.setattr(fem.elasticity, "LOCKING", 0.5)
+    monkeypatch.setattr(fem.problems.elasticity, "LOCKING", 0.5)
     shares = {}
     for material in (STEEL, rubber):
         stiff, free = (deflection(solve_cook(mesh, degree=degree, material=material)) for degree in (1, 2))

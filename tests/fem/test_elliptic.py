@@ -14,7 +14,7 @@ from firedrake import Mesh, RectangleMesh, SpatialCoordinate, UnitCubeMesh, Unit
 
 from cases.validation.experiments import distorted_square, fitted_rate
 from fem.analytic.features import Derivatives, Gaussian, Ring, Sum, random_field
-from fem.elliptic import EllipticSolver, Helmholtz, Poisson
+from fem.problems.elliptic import EllipticSolver, Helmholtz, Poisson
 from fem.solver_parameters import SOLVER_PARAMETERS, solver_parameters
 
 BUMP = Gaussian(amplitude=1.0, centre=np.array([0.3, 0.6]), frame=np.array([[8.0, 0.0], [1.0, 4.0]]))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fem.bathymetry import bathymetry
 from fem.gauge_metrics import arrival_time, compare_gauge, takacs_split
 from fem.gauges import GaugeRecorder, GaugeStencil
-from fem.shallow_water import ShallowWater
+from fem.problems.shallow_water import ShallowWater
 
 # Code compiled with -ffast-math, as PyOP2's is, makes the processor flush subnormal numbers to zero.
 SHARE = st.floats(0, 1, allow_subnormal=False)

@@ -11,8 +11,8 @@ from firedrake import Constant, Mesh, assemble, dx, grad, inner
 from cases.validation.experiments import fitted_rate
 from coupling.registry import get_mover
 from fem.analytic.corner import CornerSingularity, l_shape_corner
-from fem.elasticity_estimate import recovery_estimate, wanted_density
-from fem.elliptic import EllipticSolver, Poisson
+from fem.error_estimate import recovery_estimate, wanted_density
+from fem.problems.elliptic import EllipticSolver, Poisson
 from meshing.generation import l_shape
 from meshing.monitor import FieldMonitor
 from meshing.shaping import Shaping

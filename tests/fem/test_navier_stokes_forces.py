@@ -18,7 +18,7 @@ from firedrake import (
 from firedrake.exceptions import ConvergenceError
 
 from fem.flow_geometries import CurvedMesh, backward_step
-from fem.navier_stokes import NavierStokes, SteadyFlow
+from fem.problems.navier_stokes import NavierStokes, SteadyFlow
 from fem.navier_stokes_forces import BoundaryForce, pressures_at
 from fem.navier_stokes_stepper import NavierStokesStepper
 from meshing.curves import Circle

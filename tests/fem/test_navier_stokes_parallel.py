@@ -13,7 +13,7 @@ import pytest
 from firedrake import Function
 
 from fem.flow_geometries import CurvedMesh
-from fem.navier_stokes import NavierStokes, SteadyFlow
+from fem.problems.navier_stokes import NavierStokes, SteadyFlow
 from fem.navier_stokes_forces import BoundaryForce, pressures_at
 from fem.navier_stokes_stepper import NavierStokesStepper
 from meshing.curves import Circle

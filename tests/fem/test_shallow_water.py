@@ -33,7 +33,7 @@ from fem.analytic.thacker import AxisymmetricOscillation, PlanarOscillation
 from fem.bathymetry import bathymetry
 from fem.boundary import Open, Wall
 from fem.maximum import MaximumElevation
-from fem.shallow_water import ShallowWater
+from fem.problems.shallow_water import ShallowWater
 from fem.shallow_water_stepper import ShallowWaterStepper
 from fem.timestep import TABLEAUX, StepStatus
 

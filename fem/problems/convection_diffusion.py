@@ -30,7 +30,7 @@ from firedrake import (
 from numpy.typing import ArrayLike
 from ufl.core.expr import Expr
 
-from fem.elliptic import Errors
+from fem.problems.elliptic import Errors
 from fem.solver_parameters import solver_parameters
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from firedrake import COMM_WORLD, Constant, Function, Mesh, as_vector
 
-from fem.elasticity import Material, solve_elasticity, value_at
+from fem.problems.elasticity import Material, solve_elasticity, value_at
 from meshing.generation import polygon
 
 MATERIAL = Material(young=1.0, poisson=1.0 / 3.0, plane="stress")

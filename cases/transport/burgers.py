@@ -12,7 +12,7 @@ from cases.options import CaseOptions
 from cases.scalar_options import ScalarOptions, movement
 from cases.units import Unit
 from fem.analytic.burgers import TravellingFront
-from fem.burgers import Burgers, travelling_front
+from fem.problems.burgers import Burgers, travelling_front
 
 # The front x + y = t has left the corner then, and is on the diagonal about half time.
 T_START, T_HALF = 0.3, 0.8

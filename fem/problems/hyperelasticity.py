@@ -25,7 +25,7 @@ from firedrake import (
 from firedrake.exceptions import ConvergenceError
 from ufl.core.expr import Expr
 
-from fem.elasticity import Material, check_degree, supports
+from fem.problems.elasticity import Material, check_degree, supports
 from fem.solver_parameters import NEWTON_LU
 
 # A load step that fails is halved so often at most.
@@ -66,7 +66,7 @@ def solve_hyperelastic(
     degree
         1 or 2.
     fixed
-        See ``fem.elasticity.supports``. Values that are numbers or Constants other than 0 are raised with the load.
+        See ``fem.problems.elasticity.supports``. Values that are numbers or Constants other than 0 are raised with the load.
     tractions
         Forces by undeformed length, by marker [Pa]; their direction stays.
     steps
@@ -80,7 +80,7 @@ def solve_hyperelastic(
     Raises
     ------
     ValueError
-        As ``fem.elasticity.check_degree``; for plane stress, or less than one step.
+        As ``fem.problems.elasticity.check_degree``; for plane stress, or less than one step.
     RuntimeError
         If the load cannot be raised further: it buckles, or cells are inverted.
     """

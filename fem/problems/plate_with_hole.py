@@ -20,8 +20,8 @@ from firedrake import (
 )
 
 from fem.analytic.kirsch import KirschPlate
-from fem.elasticity import Material, solve_elasticity, value_at
-from fem.elasticity_estimate import recover
+from fem.problems.elasticity import Material, solve_elasticity, value_at
+from fem.error_estimate import recover
 from meshing.boundary import attach_boundary
 from meshing.curves import Circle
 from meshing.generation import check_lengths

@@ -22,7 +22,6 @@ from firedrake import (
 from mpi4py import MPI
 from ufl.core.expr import Expr
 
-from fem.elasticity import Material
 from fem.solver_parameters import MASS
 
 
@@ -83,25 +82,6 @@ def recovery_estimate(
     total = sqrt(mesh.comm.allreduce(float(squares.dat.data_ro.sum()), MPI.SUM))
     cells.dat.data_wo[:] = np.sqrt(np.maximum(squares.dat.data_ro, 0.0))
     return Estimate(cells, total, recovered)
-
-
-def stress_estimate(u: Function, material: Material) -> Estimate:
-    """Estimate the error of a displacement in the energy norm [sqrt(J/m)]; collective.
-
-    Parameters
-    ----------
-    u
-        Displacement [m], of degree 1 or 2.
-    material
-        What it is of.
-    """
-    space = u.function_space()
-    return recovery_estimate(
-        space.mesh(),
-        material.stress(u),
-        space.ufl_element().degree(),
-        energy=lambda difference: inner(difference, material.strain(difference)),
-    )
 
 
 def wanted_density(estimate: Estimate, degree: int, *, floor: float = 0.1) -> Function:

@@ -11,7 +11,7 @@ from cases.case import Case, ScalarSetup
 from cases.options import CaseOptions
 from cases.scalar_options import ScalarOptions, movement
 from cases.units import Unit
-from fem.advection import Advection, swirling_flow
+from fem.problems.advection import Advection, swirling_flow
 from fem.analytic.swirl import Swirl
 
 

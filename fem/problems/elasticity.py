@@ -27,6 +27,7 @@ from firedrake import (
 )
 from ufl.core.expr import Expr
 
+from fem.error_estimate import Estimate, recovery_estimate
 from fem.solver_parameters import solver_parameters
 
 # From this Poisson ratio on P1 is refused in plane strain: cells cannot bend without a change of area, and lock.
@@ -201,3 +202,22 @@ def value_at(field: Function, place: tuple[float, float]) -> np.ndarray:
         On all ranks, if the mesh has no cell there.
     """
     return PointEvaluator(field.function_space().mesh(), [place]).evaluate(field)[0]
+
+
+def stress_estimate(u: Function, material: Material) -> Estimate:
+    """Estimate the error of a displacement in the energy norm [sqrt(J/m)]; collective.
+
+    Parameters
+    ----------
+    u
+        Displacement [m], of degree 1 or 2.
+    material
+        What it is of.
+    """
+    space = u.function_space()
+    return recovery_estimate(
+        space.mesh(),
+        material.stress(u),
+        space.ufl_element().degree(),
+        energy=lambda difference: inner(difference, material.strain(difference)),
+    )

@@ -1,0 +1,1 @@
+"""Elliptic problems with exact solutions."""

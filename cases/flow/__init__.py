@@ -1,0 +1,1 @@
+"""Incompressible flow and natural convection."""

@@ -1,0 +1,1 @@
+"""Transport of a scalar, with exact solutions."""

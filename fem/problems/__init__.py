@@ -1,0 +1,1 @@
+"""Partial differential equations, one a file, apart from how they are solved in time."""
