@@ -27,16 +27,16 @@ from firedrake import Constant, Function, Mesh, RectangleMesh, SpatialCoordinate
 from coupling.registry import get_mover
 from fem.analytic.corner import l_shape_corner
 from fem.analytic.layers import anisotropic_layer, outflow_layers
+from fem.error_estimate import Estimate, recovery_estimate, wanted_density
 from fem.problems.boussinesq import PUBLISHED, HeatedCavity
 from fem.problems.convection_diffusion import ConvectionDiffusion
-from fem.problems.darcy import flux_error, imbalance, solve_darcy
-from fem.problems.elasticity import Material, stress_estimate, value_at
 from fem.problems.cook_membrane import PUBLISHED as COOK
 from fem.problems.cook_membrane import cook_mesh, deflection, solve_cook
-from fem.error_estimate import Estimate, recovery_estimate, wanted_density
+from fem.problems.darcy import flux_error, imbalance, solve_darcy
+from fem.problems.elasticity import Material, stress_estimate, value_at
+from fem.problems.elliptic import EllipticSolver, Poisson
 from fem.problems.hyperelasticity import solve_hyperelastic
 from fem.problems.plate_with_hole import PlateWithHole
-from fem.problems.elliptic import EllipticSolver, Poisson
 from meshing.generation import l_shape
 from meshing.monitor import FieldMonitor, Monitor, SumMonitor
 from meshing.shaping import Shaping

@@ -34,11 +34,12 @@ from firedrake.assemble import get_assembler
 from scipy.interpolate import CubicSpline
 
 from coupling.registry import get_mover
-from fem.flow_geometries import CurvedMesh, backward_step
-from fem.problems.navier_stokes import PAIRS, NavierStokes, SteadyFlow
+from fem.curved_mesh import CurvedMesh
 from fem.navier_stokes_forces import BoundaryForce, pressures_at
 from fem.navier_stokes_stepper import NavierStokesStepper
+from fem.problems.navier_stokes import PAIRS, NavierStokes, SteadyFlow
 from fem.timestep import StepStatus
+from meshing.backward_step import backward_step
 from meshing.curves import Circle
 from meshing.field_monitors import GradientMonitor, HessianMonitor
 from meshing.generation import channel_with_cylinder

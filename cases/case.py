@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, final
 
 import numpy as np
 from firedrake import Function
 
 from cases.moving import Movement
 from cases.options import CaseOptions
-from fem.scalar_law import ScalarLaw
 from fem.problems.shallow_water import ShallowWater
+from fem.scalar_law import ScalarLaw
+from meshing.mesh_file import read_mesh
 
 
 @dataclass(frozen=True)
@@ -133,11 +135,50 @@ class Case(ABC):
     title: ClassVar[str]
     description: ClassVar[str]
     Options: ClassVar[type[CaseOptions]]
+    # Options of the smallest run that makes sense, for tests.
+    smallest: ClassVar[Mapping[str, Any]] = {}
+
+    # Markers that the boundary of a mesh from a file has to have, with what they mark.
+    markers: ClassVar[Mapping[int, str]] = {}
+    # Python file that the case is from, absolute; None for the cases that come with the package.
+    file: Path | None = None
 
     @property
     def reference(self) -> str:
         """What `driftmesh run` is to be told to run the case."""
-        return self.name
+        return self.name if self.file is None else str(self.file)
+
+    @final
+    def mesh_of(self, options):
+        """Return the mesh of these options on all ranks: that of the file in the option ``mesh``, or the case's own.
+
+        Raises
+        ------
+        ValueError
+            As :func:`meshing.mesh_file.read_mesh` and :meth:`check_mesh`, and for a file without the markers.
+        """
+        path = getattr(options, "mesh", "")
+        if not path:
+            return self.mesh(options)
+        mesh = read_mesh(path).mesh
+        found = sorted(map(int, mesh.exterior_facets.unique_markers))
+        missing = [f"{marker} ({side})" for marker, side in self.markers.items() if marker not in found]
+        if missing:
+            raise ValueError(
+                f"option mesh: got boundary markers {', '.join(map(str, found))} in {path}, expected also "
+                f"{', '.join(missing)}; in gmsh make them physical groups"
+            )
+        self.check_mesh(options, mesh)
+        return mesh
+
+    def check_mesh(self, options, mesh) -> None:  # noqa: B027 (any mesh will do unless a case says otherwise)
+        """Check that the case can be run on a mesh from a file; collective.
+
+        Raises
+        ------
+        ValueError
+            If not, on all ranks.
+        """
 
     @abstractmethod
     def mesh(self, options):

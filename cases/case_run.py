@@ -116,14 +116,17 @@ class CaseRun(ABC):
             write_json(self.out / "run.json", summary)
         self._say_results(summary, console)
         if status == "failed":
-            console.print(f"no valid step could be found; last good checkpoint: {self.out / 'checkpoint.h5'}")
+            checkpoint = self.out / "checkpoint.h5"
+            kept = f"; last good checkpoint: {checkpoint}" if checkpoint.is_file() else ""
+            console.print(f"no valid solution could be found{kept}")
         if status == "interrupted":
             console.print(f"go on with: driftmesh run {self.case.reference} --resume --out {self.out}")
         console.print(f"report: {self.out / 'report.html'}")
 
     def _summary(self, status: str, options: CaseOptions, seed: int) -> dict[str, Any]:
         return {
-            "case": self.case.reference,
+            "case": self.case.name,
+            **({} if self.case.file is None else {"case_file": str(self.case.file)}),
             "mover": self.mover,
             "status": status,
             "config": json.loads(options.model_dump_json()),

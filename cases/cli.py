@@ -15,6 +15,7 @@ os.environ["PETSC_OPTIONS"] = "-no_signal_handler " + os.environ.get("PETSC_OPTI
 
 import typer
 
+CASE = "name of a case, see `driftmesh cases`, or a case file: .py with a case of your own, .toml with options of one"
 EXIT_BAD_INPUT = 2
 EXIT_NUMERICAL_FAILURE = 3
 EXIT_INTERRUPTED = 130  # as a shell reports Ctrl-C
@@ -40,18 +41,20 @@ def cases() -> None:
 
 
 @app.command()
-def options(case: Annotated[str, typer.Argument(help="name of a case, see `driftmesh cases`")]) -> None:
+def options(case: Annotated[str, typer.Argument(help=CASE)]) -> None:
     """List the options of a case with units, defaults and meaning."""
+    from cases.case_file import find_case
     from cases.errors import as_input_error
     from cases.options import option_names
-    from cases.registry import get_case
 
     with as_input_error():
-        model = get_case(case).Options
-    fields, names = model.model_fields, option_names(model)
+        found = find_case(case)
+    fields, names = found.case.Options.model_fields, option_names(found.case.Options)
+    given = found.config.get("options", {})
     width = max(map(len, fields))
     for name in names:
-        typer.echo(f"{name:{width}} = {fields[name].default!r:<10}  {fields[name].description}")
+        value = given.get(name, fields[name].default)
+        typer.echo(f"{name:{width}} = {value!r:<10}  {fields[name].description}")
 
 
 @app.command()
@@ -65,7 +68,7 @@ def doctor() -> None:
 
 @app.command()
 def run(
-    case: Annotated[str, typer.Argument(help="name of a case, see `driftmesh cases`")],
+    case: Annotated[str, typer.Argument(help=CASE)],
     mover: Annotated[
         str | None,
         typer.Option(
@@ -114,7 +117,7 @@ def _exit_unless_done(status: str) -> None:
 
 @app.command()
 def compare(
-    case: Annotated[str, typer.Argument(help="name of a case, see `driftmesh cases`")],
+    case: Annotated[str, typer.Argument(help=CASE)],
     movers: Annotated[
         str,
         typer.Option(metavar="NAME,...", help="movers, see `driftmesh movers`; `none` is always among them"),

@@ -13,9 +13,9 @@ from firedrake import COMM_WORLD
 from rich.console import Console
 
 from cases.animation import load_maps
+from cases.case_file import find_case, find_case_on_all_ranks
 from cases.errors import abort_all_ranks_on_crash, on_rank_zero
 from cases.moving import FIXED, check_mover
-from cases.registry import get_case
 from cases.run import RunRequest, execute, plan
 from cases.run_errors import Reference, read_reference, reference_errors
 from cases.run_folder import check_folder, default_folder, prepare_folder, write_atomically, write_json
@@ -27,7 +27,7 @@ _SECONDS = ("wall", "solver", "mover", "monitor", "transfer")
 
 @dataclass(frozen=True)
 class CompareRequest:
-    """What `driftmesh compare` was asked for."""
+    """What `driftmesh compare` was asked for; ``case`` is a name or the path of a case file."""
 
     case: str
     movers: tuple[str, ...]
@@ -38,7 +38,7 @@ class CompareRequest:
 
     def run(self, mover: str, out: Path) -> RunRequest:
         """Return the request of one of the runs."""
-        exact = (_EXACT,) if "exact_output" in get_case(self.case).Options.model_fields else ()
+        exact = (_EXACT,) if "exact_output" in find_case(self.case).case.Options.model_fields else ()
         return RunRequest(
             self.case, mover=mover, assignments=(*exact, *self.assignments), config=self.config, out=out / mover
         )
@@ -59,7 +59,8 @@ def compare(request: CompareRequest, *, quiet: bool = False) -> str:
     """
     comm = COMM_WORLD
     abort_all_ranks_on_crash(comm)
-    movers, out, reference = on_rank_zero(comm, lambda: _check(request))
+    name = find_case_on_all_ranks(request.case, comm).case.name
+    movers, out, reference = on_rank_zero(comm, lambda: _check(request, name))
     console = Console(quiet=quiet or comm.rank != 0, highlight=False, soft_wrap=True)
     statuses = []
     for mover in movers:
@@ -67,22 +68,22 @@ def compare(request: CompareRequest, *, quiet: bool = False) -> str:
         statuses.append(execute(request.run(mover, out), quiet=quiet))
         if statuses[-1] == "interrupted":
             return "interrupted"
-    on_rank_zero(comm, lambda: write_comparison(request.case, movers, out, reference))
+    on_rank_zero(comm, lambda: write_comparison(name, movers, out, reference))
     if comm.rank == 0:
         console.print((out / "compare.md").read_text(), markup=False)
         console.print(f"comparison: {out / 'compare.md'}, {out / 'compare.json'}, {out / 'compare.png'}")
     return "failed" if "failed" in statuses else "done"
 
 
-def _check(request: CompareRequest) -> tuple[list[str], Path, Reference | None]:
-    """Check a request, on one rank; return the movers, `none` first, the folder and the reference."""
+def _check(request: CompareRequest, case: str) -> tuple[list[str], Path, Reference | None]:
+    """Check a request for a case, on one rank; return the movers, `none` first, the folder and the reference."""
     names = [name.strip() for name in request.movers]
     movers = list(dict.fromkeys([FIXED, *map(check_mover, names)]))
-    out = request.out or default_folder(request.case)
+    out = request.out or default_folder(case)
     check_folder(out)
     for mover in movers:
         plan(request.run(mover, out))
-    return movers, out, None if request.reference is None else read_reference(request.reference, request.case)
+    return movers, out, None if request.reference is None else read_reference(request.reference, case)
 
 
 def write_comparison(case: str, movers: Sequence[str], out: Path, reference: Reference | None) -> dict[str, Any]:
@@ -155,6 +156,8 @@ def comparison_table(content: dict[str, Any]) -> str:
     halves = any(run["metrics"].get("error_half") is not None for run in runs.values())
     columns += ["error at half time", "reduction [%]"] if halves else []
     columns += ["cells", "steps", "moves", *(f"{name} [s]" for name in _SECONDS), "mass drift"]
+    quantities = runs[FIXED]["metrics"].get("quantities") or {}
+    columns += [name if not one["unit"] else f"{name} [{one['unit']}]" for name, one in quantities.items()]
     lines = [" | ".join(columns), " | ".join(["---"] + ["---:"] * (len(columns) - 1))]
     for mover, run in runs.items():
         metrics = run["metrics"]
@@ -172,7 +175,10 @@ def comparison_table(content: dict[str, Any]) -> str:
             cells.append(_number(metrics.get("error_half_reduction_pct"), "+.1f"))
         cells += [str(run["cells"]), str(run["steps"]), str(run["moves"])]
         cells += [_number(run.get(f"{part}_s"), ".2f") for part in _SECONDS]
-        lines.append(" | ".join([*cells, _number(metrics.get("mass_drift_rel"), ".1e")]))
+        cells.append(_number(metrics.get("mass_drift_rel"), ".1e"))
+        found = metrics.get("quantities") or {}
+        cells += [_number(found.get(name, {}).get("value"), ".6g") for name in quantities]
+        lines.append(" | ".join(cells))
     table = "\n".join(f"| {line} |" for line in lines)
     source = f"the run in {against}" if against else "what the case has to compare with, measured or exact"
     note = f"Errors against {source}; reductions against the fixed mesh."

@@ -33,7 +33,7 @@ def comparison_figure(
     maps
         Their maps, none empty.
     """
-    chosen = _at_one_time(maps)
+    chosen = _of_best_rounds(runs, maps) or _at_one_time(maps)
     dry_depth = next(iter(runs.values()))["config"].get("dry_depth", _DRY_DEPTH)
     pictures = {mover: mesh_picture(snapshot, dry_depth) for mover, snapshot in chosen.items()}
     scale = colour_scale(next(iter(chosen.values())), [field for _, field in pictures.values()])
@@ -67,6 +67,16 @@ def comparison_figure(
     return figure
 
 
+def _of_best_rounds(
+    runs: Mapping[str, Mapping[str, Any]], maps: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> dict[str, Mapping[str, Any]]:
+    """Return the maps of steady runs on the meshes they have kept; nothing for runs in time."""
+    best = {mover: run["metrics"].get("best_round") for mover, run in runs.items()}
+    if None in best.values():
+        return {}
+    return {mover: next(s for s in shots if int(s["time"]) == best[mover]) for mover, shots in maps.items()}
+
+
 def _at_one_time(maps: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:
     """Return the maps of the time, common to all, at which the water moves most; of a scalar, of half time."""
     first = next(iter(maps.values()))
@@ -82,7 +92,9 @@ def _at_one_time(maps: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, M
 
 def _words(run: Mapping[str, Any], time: float) -> str:
     reduction = run["metrics"].get("error_reduction_pct")
-    words = f"t = {time:.2f} s, {run['cells']} cells, {run['wall_s']:.1f} s"
+    steady = "best_round" in run["metrics"]
+    words = f"{run['metrics']['best_round']} moves" if steady else f"t = {time:.2f} s"
+    words += f", {run['cells']} cells, {run['wall_s']:.1f} s"
     return words if not run["moves"] or reduction is None else f"{words}, error {-reduction:+.0f} %"
 
 

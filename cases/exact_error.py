@@ -34,9 +34,16 @@ def rule(cuts: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def l2_error(u: Function, exact: Callable[[np.ndarray, float], np.ndarray], t: float, *, cuts: int = CUTS) -> float:
-    r"""Return the error in L2, by a rule of degree 4 on each of the parts of every cell; collective.
+    r"""Return the error in L2, see :func:`error_norm`."""
+    return error_norm(u, exact, t, power=2, cuts=cuts)
 
-    .. math:: \Big(\int_\Omega (u_h - u)^2\Big)^{1/2}
+
+def error_norm(
+    u: Function, exact: Callable[[np.ndarray, float], np.ndarray], t: float, *, power: int, cuts: int = CUTS
+) -> float:
+    r"""Return the error in L^p, by a rule of degree 4 on each of the parts of every cell; collective.
+
+    .. math:: \Big(\int_\Omega |u_h - u|^p\Big)^{1/p}
 
     Parameters
     ----------
@@ -46,6 +53,8 @@ def l2_error(u: Function, exact: Callable[[np.ndarray, float], np.ndarray], t: f
         Of points (N, 2) [m] and time [s] to (N,).
     t
         Time of u [s].
+    power
+        p, 1 or more.
     cuts
         Into how many pieces the sides of cells are cut, for a solution that is thin beside them.
     """
@@ -58,5 +67,5 @@ def l2_error(u: Function, exact: Callable[[np.ndarray, float], np.ndarray], t: f
     nodal = u.dat.data_ro_with_halos[u.cell_node_map().values]
     values = nodal @ shares.T if nodal.shape[1] == 3 else np.repeat(nodal, len(weights), axis=1)
     difference = values - exact(points.reshape(-1, 2), t).reshape(values.shape)
-    square = float(np.abs(simplex_volumes(corners, cells)) @ (difference**2 @ weights))
-    return float(np.sqrt(mesh.comm.allreduce(square)))
+    integral = float(np.abs(simplex_volumes(corners, cells)) @ (np.abs(difference) ** power @ weights))
+    return float(mesh.comm.allreduce(integral) ** (1.0 / power))

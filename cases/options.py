@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -13,6 +14,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fem.timestep import TABLEAUX
 
 TRANSFERS = ("remap", "ale")
+# What a configuration file may say besides.
+RUN_KEYS = frozenset({"case", "case_file", "mover", "seed", "options"})
+
+
+# What every option ``mesh`` says of itself.
+MESH = (
+    "mesh file to take instead, .msh or any other format of meshio, with the markers of the case; relative to the file "
+    "that names it; empty for the mesh of the case"
+)
+
+
+@dataclass(frozen=True)
+class FilePath:
+    """Annotation of a text field: the path of a file; empty for none.
+
+    One in a TOML file is relative to the folder of that file, on the command line to the one the command is in.
+    """
 
 
 class CaseOptions(BaseModel):
@@ -93,6 +111,41 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ValueError(f"config: got {path}, expected a readable TOML file; {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"config: got {path}, expected TOML; {error}") from error
+
+
+def read_run_config(path: Path) -> dict[str, Any]:
+    """Read a configuration file and check that what it holds is of a run: case, mover, seed and options.
+
+    Raises
+    ------
+    ValueError
+        As :func:`read_config`, for another key, and for options that are no table.
+    """
+    config = read_config(path)
+    unknown = sorted(set(config) - RUN_KEYS)
+    if unknown:
+        raise ValueError(
+            f"config: got unknown key {unknown[0]!r} in {path}, expected case, mover, seed or [options]; "
+            "options of the case go under [options]"
+        )
+    if not isinstance(config.get("options", {}), dict):
+        raise ValueError(
+            f"config: got options = {config['options']!r} in {path}, expected a table; "
+            "write [options] and a line key = value for each"
+        )
+    return config
+
+
+def options_from(model: type[CaseOptions], layer: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return options that come from a folder, with the paths of files among them absolute."""
+    fields = model.model_fields
+    paths = {name for name in fields if any(isinstance(one, FilePath) for one in fields[name].metadata)}
+    return {
+        key: str((folder / Path(value).expanduser()).resolve())
+        if key in paths and isinstance(value, str) and value
+        else value
+        for key, value in layer.items()
+    }
 
 
 def build_options(model: type[Options], *layers: Mapping[str, Any]) -> Options:

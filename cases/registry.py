@@ -11,8 +11,15 @@ from cases.case import Case
 CASES = {
     "monai": "cases.monai:Monai",
     "swirl": "cases.transport.swirl:SwirlCase",
+    "rotation": "cases.transport.rotation:RotationCase",
     "burgers": "cases.transport.burgers:BurgersCase",
+    "burgers-2d": "cases.transport.burgers_2d:Burgers2dCase",
+    "poisson": "cases.elliptic.poisson:PoissonCase",
+    "helmholtz": "cases.elliptic.helmholtz:HelmholtzCase",
     "l-shape": "cases.elliptic.l_shape:LShape",
+    "darcy": "cases.elliptic.darcy:DarcyCase",
+    "anisotropic-diffusion": "cases.elliptic.anisotropic_diffusion:AnisotropicDiffusion",
+    "convection-diffusion": "cases.elliptic.convection_diffusion:ConvectionDiffusionCase",
 }
 
 

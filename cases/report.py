@@ -31,7 +31,7 @@ TIMINGS = (
     ("io_s", "files"),
 )
 # Metrics with a place of their own on the page; the others are listed under their names.
-PLACED = ("mass_drift_rel", "min_jacobian_ratio", "tangled_moves", "gauges")
+PLACED = ("mass_drift_rel", "min_jacobian_ratio", "tangled_moves", "gauges", "quantities", "rounds")
 ABSENT = "–"
 
 
@@ -69,6 +69,8 @@ def write_report(out: Path, *, title: str, description: str, gallery: Sequence[t
         run=run,
         metrics=metrics,
         gauges=gauges,
+        quantities=metrics.get("quantities") or {},
+        rounds=metrics.get("rounds") or [],
         columns=[c for c in GAUGE_COLUMNS if any(g.get(c[0]) is not None for g in gauges.values())],
         summary=summary(run),
         timings=timings(run),
@@ -110,7 +112,8 @@ def summary(run: dict[str, Any]) -> Markup:
     metrics = run.get("metrics") or {}
     errors = [g["rmse"] for g in (metrics.get("gauges") or {}).values() if g.get("rmse") is not None]
     parts = [Markup("{} cells").format(number(run.get("cells")))]
-    parts.append(Markup("{} steps").format(number(run.get("steps"))))
+    if not metrics.get("rounds"):
+        parts.append(Markup("{} steps").format(number(run.get("steps"))))
     if run.get("moves"):
         parts.append(Markup("{} mesh moves by {}").format(number(run["moves"]), run.get("mover")))
     if run.get("wall_s") is not None:
@@ -125,6 +128,8 @@ def summary(run: dict[str, Any]) -> Markup:
         text += Markup("; the surface lies within {} cm rms of the reference at {}").format(spread, where)
     elif metrics.get("error") is not None:
         text += Markup("; error {}").format(number(metrics["error"], ".2e"))
+    for name, one in list((metrics.get("quantities") or {}).items())[:1]:
+        text += Markup("; {} {} {}").format(name, number(one.get("value"), ".6g"), one.get("unit") or "")
     if metrics.get("mass_drift_rel") is not None:
         text += Markup("; mass drifts by {} of the whole").format(number(metrics["mass_drift_rel"], ".1e"))
     return text + "."
@@ -157,7 +162,8 @@ def command(run: dict[str, Any]) -> str:
     """Return the command that reruns the run from its folder."""
     ranks = run.get("ranks") or 1
     start = f"mpiexec -n {ranks} " if ranks > 1 else ""
-    return f"{start}driftmesh run {shlex.quote(str(run.get('case')))} --config config.toml"
+    case = run.get("case_file") or run.get("case")
+    return f"{start}driftmesh run {shlex.quote(str(case))} --config config.toml"
 
 
 def _read(file: Path) -> dict[str, Any]:

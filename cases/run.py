@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from firedrake import COMM_WORLD
 from rich.console import Console
 
 from cases.case import Case, ScalarSetup, Setup
+from cases.case_file import errors_of_case, find_case, find_case_on_all_ranks
 from cases.case_run import CaseRun
 from cases.checkpoint import Checkpoint, load_checkpoint
 from cases.errors import InputError, abort_all_ranks_on_crash, as_input_error, on_rank_zero
 from cases.moving import FIXED, check_mover
-from cases.options import CaseOptions, build_options, parse_assignment, read_config
-from cases.registry import get_case
+from cases.options import CaseOptions, build_options, options_from, parse_assignment, read_run_config
 from cases.run_folder import check_folder, default_folder, prepare_folder, write_config
 from cases.scalar_simulation import ScalarSimulation
 from cases.simulation import Simulation
@@ -37,7 +37,7 @@ SIMULATIONS: dict[type, Callable[..., CaseRun]] = {
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What `driftmesh run` was asked for."""
+    """What `driftmesh run` was asked for; ``case`` is a name or the path of a case file."""
 
     case: str
     mover: str | None = None
@@ -69,7 +69,8 @@ def plan(request: RunRequest) -> RunPlan:
     ValueError
         For an unknown case, mover or key, a value out of bounds, a broken file, a folder that cannot be written.
     """
-    case = get_case(request.case)
+    found = find_case(request.case)
+    case, model = found.case, found.case.Options
     stored: Mapping[str, Any] = {}
     if request.resume:
         if request.out is None:
@@ -79,49 +80,48 @@ def plan(request: RunRequest) -> RunPlan:
                 f"--resume: got no {request.out / 'config.toml'}, expected one written by an earlier run; "
                 "leave out --resume to start anew"
             )
-        stored = read_config(request.out / "config.toml")
+        stored = read_run_config(request.out / "config.toml")
         if stored.get("case") != case.name:
             raise InputError(
                 f"--resume: got case {case.name!r}, expected {stored.get('case')!r}, the case in {request.out}"
             )
-    config = read_config(request.config) if request.config else {}
-    unknown = sorted(set(config) - {"case", "mover", "seed", "options"})
-    if unknown:
-        raise InputError(
-            f"config: got unknown key {unknown[0]!r} in {request.config}, expected case, mover, seed or [options]; "
-            "options of the case go under [options]"
-        )
-    for source, layer in ((request.config, config), (request.out, stored)):
-        if not isinstance(layer.get("options", {}), dict):
-            raise InputError(
-                f"config: got options = {layer['options']!r} in {source}, expected a table; "
-                "write [options] and a line key = value for each"
-            )
+    config = read_run_config(request.config) if request.config else {}
     if config.get("case", case.name) != case.name:
         raise InputError(f"config: got case {config['case']!r} in {request.config}, expected {case.name!r}")
-    assigned = dict(parse_assignment(text) for text in request.assignments)
-    options = build_options(case.Options, stored.get("options", {}), config.get("options", {}), assigned)
+    # From the weakest to the strongest: the file of the case, the run to go on with, the file of options, --set.
+    folder = request.config.parent if request.config else Path()
+    given = options_from(model, found.config.get("options", {}), found.folder)
+    kept = stored.get("options", {})
+    named = options_from(model, config.get("options", {}), folder)
+    assigned = options_from(model, dict(parse_assignment(text) for text in request.assignments), Path())
+    options = build_options(model, given, kept, named, assigned)
     if request.resume:
-        before = build_options(case.Options, stored.get("options", {}))
-        changed = [k for k in case.Options.model_fields if getattr(options, k) != getattr(before, k)]
+        before = build_options(model, kept)
+        changed = [k for k in model.model_fields if getattr(options, k) != getattr(before, k)]
         fixed = sorted(set(changed) - CHANGEABLE_ON_RESUME)
         if fixed:
             raise InputError(
                 f"--resume: got another {fixed[0]}, expected {getattr(before, fixed[0])!r} as in the run; "
                 "start a new run in another folder"
             )
-    mover = check_mover(request.mover or config.get("mover", stored.get("mover", FIXED)))
+    layers = (config, stored, found.config)
+    mover = check_mover(request.mover or _first("mover", layers, FIXED))
     if request.resume and mover != stored.get("mover", FIXED):
         raise InputError(
             f"--resume: got mover {mover!r}, expected {stored.get('mover', FIXED)!r} as in the run; "
             "start a new run in another folder"
         )
-    seed = request.seed if request.seed is not None else config.get("seed", stored.get("seed", 0))
+    seed = request.seed if request.seed is not None else _first("seed", layers, 0)
     if type(seed) is not int or seed < 0:
         raise InputError(f"seed: got {seed!r}, expected an integer from 0 on; for example --seed 1")
     out = request.out or default_folder(case.name)
     check_folder(out)
     return RunPlan(case, options, mover, seed, out, request.resume)
+
+
+def _first(key: str, layers: Sequence[Mapping[str, Any]], default: Any) -> Any:
+    """Return what the first of the layers that has a key says."""
+    return next((layer[key] for layer in layers if key in layer), default)
 
 
 def execute(request: RunRequest, *, quiet: bool = False) -> str:
@@ -134,17 +134,23 @@ def execute(request: RunRequest, *, quiet: bool = False) -> str:
     """
     comm = COMM_WORLD
     abort_all_ranks_on_crash(comm)
+    # On all ranks: a case that comes from a file has to be known before it can be sent from one to another.
+    find_case_on_all_ranks(request.case, comm)
     checked = on_rank_zero(comm, lambda: plan(request))
     console = Console(quiet=quiet or comm.rank != 0, highlight=False, soft_wrap=True)
-    with as_input_error():
+    with as_input_error(), errors_of_case(checked.case):
         checkpoint: Checkpoint | None = load_checkpoint(checked.out, comm) if checked.resume else None
-        mesh = checkpoint.mesh if checkpoint else checked.case.mesh(checked.options)
+        mesh = checkpoint.mesh if checkpoint else checked.case.mesh_of(checked.options)
         setup = checked.case.build(checked.options, mesh)
+    if type(setup) not in SIMULATIONS:
+        kinds = ", ".join(kind.__name__ for kind in SIMULATIONS)
+        raise InputError(f"case {checked.case.name}: got a {type(setup).__name__} from build, expected one of {kinds}")
 
     def begin() -> None:
         prepare_folder(checked.out)
         options = checked.options.model_dump()
-        write_config(checked.out, checked.case.name, checked.mover, checked.seed, options)
+        case = checked.case
+        write_config(checked.out, case.name, checked.mover, checked.seed, options, case_file=case.file)
 
     on_rank_zero(comm, begin)
     simulate = SIMULATIONS[type(setup)]

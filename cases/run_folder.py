@@ -75,10 +75,13 @@ def _refusal(out: Path, error: OSError) -> ValueError:
     )
 
 
-def write_config(out: Path, case: str, mover: str, seed: int, options: dict[str, Any]) -> None:
-    """Write ``config.toml``, complete: ``driftmesh run CASE --config config.toml`` reruns the run."""
-    text = tomli_w.dumps({"case": case, "mover": mover, "seed": seed, "options": options})
-    write_atomically(out / "config.toml", text)
+def write_config(
+    out: Path, case: str, mover: str, seed: int, options: dict[str, Any], *, case_file: Path | None = None
+) -> None:
+    """Write ``config.toml``, complete: ``driftmesh run config.toml`` reruns the run."""
+    source = {} if case_file is None else {"case_file": str(case_file)}
+    content = {"case": case, **source, "mover": mover, "seed": seed, "options": options}
+    write_atomically(out / "config.toml", tomli_w.dumps(content))
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 from firedrake import Constant, Function, SpatialCoordinate, VectorFunctionSpace, assemble, dx, interpolate
+from mpi4py import MPI
 from rich.console import Console
 
 from cases.case import Case, ScalarSetup
 from cases.checkpoint import Checkpoint
-from cases.exact_error import l2_error
+from cases.exact_error import error_norm, l2_error
 from cases.maps import ScalarMapWriter
 from cases.moving import FIXED, MeshMotion
 from cases.time_loop import TimeLoop
@@ -143,7 +144,14 @@ class ScalarSimulation(TimeLoop):
 
     def _equation_metrics(self) -> dict[str, Any]:
         half = float(self.error_half) if np.isfinite(self.error_half) else None
-        return {"error": l2_error(self.state, self.setup.exact, self.t), "error_half": half}
+        values = self.state.dat.data_ro
+        return {
+            "error": l2_error(self.state, self.setup.exact, self.t),
+            "error_half": half,
+            "error_l1": error_norm(self.state, self.setup.exact, self.t, power=1),
+            "least": self.comm.allreduce(float(values.min(initial=np.inf)), MPI.MIN),
+            "greatest": self.comm.allreduce(float(values.max(initial=-np.inf)), MPI.MAX),
+        }
 
     def _draw(self, metrics: Mapping[str, Any]) -> Sequence[tuple[Path, str]]:
         from cases.scalar_figures import write_scalar_figures
@@ -153,4 +161,5 @@ class ScalarSimulation(TimeLoop):
     def _say_equation(self, metrics: Mapping[str, Any], console: Console) -> None:
         half = metrics["error_half"]
         at_half = "" if half is None else f", {half:.4g} at t = {self.setup.t_half:g} s"
-        console.print(f"  error in L2 {metrics['error']:.4g}{at_half}")
+        console.print(f"  error in L2 {metrics['error']:.4g}{at_half}; in L1 {metrics['error_l1']:.4g}")
+        console.print(f"  values from {metrics['least']:.6g} to {metrics['greatest']:.6g}")

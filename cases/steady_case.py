@@ -5,21 +5,22 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from firedrake import Function
 from pydantic import Field
 
 from cases.case import Case
-from cases.options import CaseOptions
+from cases.options import MESH, CaseOptions, FilePath
 from fem.steady import SteadySolution
 from meshing.monitor import FieldMonitor, Monitor
 from meshing.shaping import Shaping
 
 
 class SteadyOptions(CaseOptions):
-    """Options of every steady case; all but the first two without effect on a run with the mover ``none``."""
+    """Options of every steady case; all but ``mesh`` without effect on a run with the mover ``none``."""
 
+    mesh: Annotated[str, FilePath()] = Field("", description=MESH)
     rounds: int = Field(6, ge=0, le=100, description="most moves; each is followed by a solve")
     tolerance: float = Field(0.0, ge=0, description="estimated error at which to stop; 0 for none")
     least_gain: float = Field(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from cases.animation import load_maps
 from cases.figures import COMPUTED, INK, STYLE
@@ -63,7 +63,7 @@ def rounds_figure(rounds: Sequence[Mapping[str, float | None]], best: int) -> Fi
         axes.axvline(best, color="#9aa3ad", linewidth=0.7, linestyle=(0, (4, 3)))
         axes.set_yscale("log")
         axes.set_xlabel("moves")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
         if axes.lines[:-1]:
             axes.legend(frameon=False)

@@ -18,6 +18,7 @@ from cases.checkpoint import Checkpoint, save_checkpoint
 from cases.maps import ScalarMapWriter
 from cases.moving import FIXED
 from cases.steady_case import SteadySetup
+from coupling.driver import NUMERICAL_FAILURES
 from coupling.registry import get_mover
 from coupling.steady import Round, SteadyAdaptation
 from fem.steady import SteadySolution
@@ -70,11 +71,20 @@ class SteadySimulation(CaseRun):
         # What is drawn, as the corners of cells have it.
         self._shown = Function(FunctionSpace(setup.mesh, "DG", 1, variant="equispaced"), name="u")
         self._solution: SteadySolution | None = None
+        self.state = self._shown
         self._resumed = checkpoint is not None
         if checkpoint is not None:
             self._restore(checkpoint, method)
 
     def _work(self, console: Console) -> str:
+        try:
+            return self._rounds(console)
+        except NUMERICAL_FAILURES as error:
+            # The first solve: later ones end the rounds.
+            console.print(f"  the solver has failed: {' '.join(str(error).split())}", markup=False)
+            return "failed"
+
+    def _rounds(self, console: Console) -> str:
         # On going on, the first solve is that of the last round done, whose map is there.
         written = self._resumed
         for solution in self._loop.run():
@@ -143,12 +153,13 @@ class SteadySimulation(CaseRun):
         rounds = self._loop.rounds_done
         self.wall["solver"] = sum(one.solver_s for one in rounds)
         mover_s = sum(one.mover_s for one in rounds)
-        moves = len(rounds) - 1
+        moves = max(len(rounds) - 1, 0)
         return {"steps": len(rounds), "moves": moves, "mover_s": mover_s, "monitor_s": 0.0, "transfer_s": 0.0}
 
     def _metrics(self) -> dict[str, Any]:
         solution, rounds = self._solution, self._loop.rounds_done
-        assert solution is not None and self._loop.best is not None, "there has been a round"
+        if solution is None or self._loop.best is None:
+            return {}
         quantities = {
             name: {
                 "value": one.value,
@@ -174,10 +185,14 @@ class SteadySimulation(CaseRun):
     def _draw(self, metrics: Mapping[str, Any]) -> Sequence[tuple[Path, str]]:
         from cases.steady_figures import write_steady_figures
 
+        if not metrics:
+            return []
         return write_steady_figures(self.out, rounds=metrics["rounds"], best=metrics["best_round"])
 
     def _say_results(self, summary: Mapping[str, Any], console: Console) -> None:
         metrics = summary["metrics"]
+        if not metrics:
+            return
         error = "" if metrics["error"] is None else f", error {metrics['error']:.4g}"
         console.print(
             f"{summary['case']}: {summary['status']} after {summary['moves']} moves by {self.mover}, "

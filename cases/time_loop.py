@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import resource
-import signal
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -17,12 +14,10 @@ from mpi4py import MPI
 from rich.console import Console
 
 from cases.case import Case, ScalarSetup, Setup
+from cases.case_run import CaseRun
 from cases.checkpoint import Checkpoint, save_checkpoint
-from cases.errors import on_rank_zero
 from cases.moving import MeshMotion
-from cases.options import CaseOptions
 from cases.progress import RunProgress
-from cases.run_folder import commit, versions, write_json
 from coupling.driver import MovingRecord
 from fem.timestep import StepResult, StepStatus
 

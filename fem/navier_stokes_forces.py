@@ -58,8 +58,7 @@ class BoundaryForce:
     """
 
     def __init__(self, problem: NavierStokes, state: Function, residual: Form, marker: int):
-        if marker not in problem.velocity:
-            raise ValueError(f"marker: got {marker}, expected one of {sorted(problem.velocity)}, where u is given")
+        check_given(problem, marker)
         space, mesh = state.function_space(), problem.mesh
         self._residual, self._fields = get_assembler(residual), []
         normal, (u, p) = FacetNormal(mesh), split(state)
@@ -84,6 +83,18 @@ class BoundaryForce:
     def surface(self) -> np.ndarray:
         """Return the force by the integral of tractions, shape (2,) [m^3/s^2]; collective."""
         return np.array([float(assembler.assemble()) for assembler in self._tractions])
+
+
+def check_given(problem: NavierStokes, marker: int) -> None:
+    """Check that the velocity is given on a part of the boundary.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    if marker not in problem.velocity:
+        raise ValueError(f"marker: got {marker}, expected one of {sorted(problem.velocity)}, where u is given")
 
 
 def pressures_at(problem: NavierStokes, state: Function, points: np.ndarray) -> np.ndarray:

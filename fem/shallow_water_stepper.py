@@ -22,8 +22,8 @@ class ShallowWaterStepper(TimeStepper):
     One step is friction for dt/2, the stages of the scheme, friction for dt/2 (Strang splitting). Friction is
     integrated exactly, so the splitting is of second order and unconditionally stable, and two halves that meet
     between steps are one: between steps the discharge stands before its second half, the depth is not concerned.
-    Each stage is a forward Euler step of :meth:`fem.problems.shallow_water.ShallowWater.residual`, followed by slope and
-    positivity limiting (:mod:`fem.shallow_water_kernels`).
+    Each stage is a forward Euler step of :meth:`fem.problems.shallow_water.ShallowWater.residual`, followed by slope
+    and positivity limiting (:mod:`fem.shallow_water_kernels`).
 
     The time step is bounded by :math:`\beta\,\Delta t \le C \min_K w_K / \max_K (|u| + c)_K` with the smallest
     altitude :math:`w_K`, over all ranks. A step in which a cell would give more water than it has, or a value would

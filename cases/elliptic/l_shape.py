@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from firedrake import Function, grad
+from firedrake import Function
 from pydantic import Field
 
+from cases.elliptic.solutions import elliptic_solution
 from cases.options import CaseOptions
-from cases.steady_case import SteadyCase, SteadyOptions, density_monitor
+from cases.steady_case import SteadyCase, SteadyOptions
 from cases.units import Unit
 from fem.analytic.corner import l_shape_corner
-from fem.error_estimate import recovery_estimate, wanted_density
-from fem.problems.elliptic import EllipticSolver, Poisson
+from fem.problems.elliptic import Poisson
 from fem.steady import SteadySolution
 from meshing.generation import l_shape
 
@@ -21,7 +21,7 @@ class LShapeOptions(SteadyOptions):
     """Options of the L."""
 
     resolution: Annotated[float, Unit("m")] = Field(
-        1 / 12, gt=0.002, le=0.5, description="length of edges; the sides of the L are 2 and 1 [m]"
+        1 / 12, gt=0.002, le=0.5, description="length of edges; the long sides of the L are 1, the others 0.5 [m]"
     )
 
 
@@ -36,6 +36,7 @@ class LShape(SteadyCase):
         "h^(2/3); on meshes that are graded towards the corner like h."
     )
     Options: ClassVar[type[CaseOptions]] = LShapeOptions
+    smallest: ClassVar[dict[str, Any]] = {"rounds": 1}
 
     def mesh(self, options: LShapeOptions):
         """Return an even mesh of triangles."""
@@ -43,14 +44,4 @@ class LShape(SteadyCase):
 
     def solve(self, options: LShapeOptions, mesh, start: Function | None) -> SteadySolution:
         """See :meth:`cases.steady_case.SteadyCase.solve`."""
-        solver = EllipticSolver(Poisson(exact=l_shape_corner()), mesh)
-        u = solver.solve()
-        u.rename("u")
-        estimate = recovery_estimate(mesh, grad(u), 1)
-        return SteadySolution(
-            state=u,
-            drawn=u,
-            monitor=density_monitor(wanted_density(estimate, 1), options),
-            estimate=estimate.total,
-            error=solver.errors(u).h1,
-        )
+        return elliptic_solution(Poisson(exact=l_shape_corner()), options, mesh)

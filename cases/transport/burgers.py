@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar
 
-from firedrake import Function, UnitSquareMesh
+import numpy as np
 from pydantic import Field
 
-from cases.case import Case, ScalarSetup
 from cases.options import CaseOptions
-from cases.scalar_options import ScalarOptions, movement
+from cases.scalar_case import ScalarCase
+from cases.scalar_options import ScalarOptions
 from cases.units import Unit
 from fem.analytic.burgers import TravellingFront
 from fem.problems.burgers import Burgers, travelling_front
@@ -27,7 +28,7 @@ class BurgersOptions(ScalarOptions):
     viscosity: float = Field(0.005, ge=5e-4, le=0.1, description="nu [m^2/s]; the front is some 10 nu wide")
 
 
-class BurgersCase(Case):
+class BurgersCase(ScalarCase):
     """Front of :class:`fem.analytic.burgers.TravellingFront`, exact on the boundary too."""
 
     name: ClassVar[str] = "burgers"
@@ -38,29 +39,15 @@ class BurgersCase(Case):
         "The solution is exact at all times and gives the values on the boundary."
     )
     Options: ClassVar[type[CaseOptions]] = BurgersOptions
+    t_start: ClassVar[float] = T_START
+    t_half: ClassVar[float] = T_HALF
+    smallest: ClassVar[Mapping[str, Any]] = {"resolution": 8, "t_end": 0.4}
 
-    def mesh(self, options: BurgersOptions):
-        """Return ``resolution`` squares a side, each cut into four triangles by its diagonals."""
-        return UnitSquareMesh(options.resolution, options.resolution, diagonal="crossed")
+    def problem(self, options: BurgersOptions, mesh) -> Burgers:
+        """See :class:`cases.scalar_case.ScalarCase`."""
+        front = travelling_front(viscosity=options.viscosity)
+        return Burgers(mesh=mesh, viscosity=options.viscosity, boundary=front)
 
-    def build(self, options: BurgersOptions, mesh) -> ScalarSetup:
-        """See :meth:`cases.case.Case.build`."""
-        front = TravellingFront(viscosity=options.viscosity)
-        problem = Burgers(
-            mesh=mesh, viscosity=options.viscosity, boundary=travelling_front(viscosity=options.viscosity)
-        )
-        state = Function(problem.space(), name="u")
-        return ScalarSetup(
-            problem=problem,
-            initial=state,
-            exact=front.exact,
-            t_start=T_START,
-            t_end=options.t_end,
-            t_half=T_HALF,
-            tableau=options.scheme,
-            courant=options.courant,
-            output_interval=options.output_interval,
-            checkpoint_interval=options.checkpoint_interval,
-            movement=movement(state, options),
-            exact_output=options.exact_output,
-        )
+    def exact(self, options: BurgersOptions) -> Callable[[np.ndarray, float], np.ndarray]:
+        """See :class:`cases.scalar_case.ScalarCase`."""
+        return TravellingFront(viscosity=options.viscosity).exact

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 from cases.errors import InputError
-from cases.run_folder import commit, prepare_folder, versions, write_atomically, write_json
+from cases.run_folder import commit, prepare_folder, versions, write_json
+from cases.validation.document import write_sections
 from cases.validation.row import Row, markdown_table
 from cases.validation.suites import SUITES
 
@@ -17,6 +19,8 @@ __all__ = ["SUITES", "run_suites"]
 
 def run_suites(name: str | None, out: Path, table: Path | None, echo: Callable[[str], None]) -> bool:
     """Run one suite or all; write validation.json and validation.md; return whether every row passes.
+
+    Pages keep the sections of suites that are not run.
 
     Parameters
     ----------
@@ -42,16 +46,20 @@ def run_suites(name: str | None, out: Path, table: Path | None, echo: Callable[[
         prepare_folder(out)
     except ValueError as error:
         raise InputError(str(error)) from None
-    rows: list[Row] = []
+    all_rows: list[Row] = []
+    found = versions()
     for suite in [name] if name else list(SUITES):
+        began, rows = time.perf_counter(), []
         for row in SUITES[suite]():
             rows.append(row)
             mark = "pass" if row.passed else "FAIL"
-            echo(f"{mark}  {row.suite}: {row.quantity}: {row.measured:.4g} (expected {row.expectation})")
-    found = versions()
-    head = f"Measured on {date.today()} with Firedrake {found.get('firedrake', '?')}, commit {commit() or '?'}."
-    text = f"# Validation\n\nMade by `driftmesh validate`. {head}\n\n{markdown_table(rows)}"
-    write_json(out / "validation.json", {"versions": found, "rows": [row.as_dict() for row in rows]})
-    for path in filter(None, (out / "validation.md", table)):
-        write_atomically(path, text)
-    return all(row.passed for row in rows)
+            echo(f"{mark}  {row.suite}: {row.quantity}: {row.measured:.6g} (expected {row.expectation})")
+        all_rows += rows
+        seconds = time.perf_counter() - began
+        about = f"Measured on {date.today()} in {seconds:.0f} s with Firedrake {found.get('firedrake', '?')}, commit "
+        section = f"{about}{commit() or '?'}.\n\n{markdown_table(rows)}".rstrip("\n")
+        # After each suite: what has been measured is not lost when a later one is stopped.
+        write_json(out / "validation.json", {"versions": found, "rows": [row.as_dict() for row in all_rows]})
+        for path in filter(None, (out / "validation.md", table)):
+            write_sections(path, {suite: section}, SUITES)
+    return all(row.passed for row in all_rows)

@@ -26,6 +26,10 @@ class Row:
         Largest absolute difference of the two that passes; 0 for a bound.
     seconds
         Wall time it took; 0 where an earlier row of the same run has it.
+    mesh
+        On what it was measured, such as "14,029 unknowns, moved by drift".
+    source
+        Where the published value is from.
     """
 
     suite: str
@@ -35,6 +39,8 @@ class Row:
     measured: float
     tolerance: float = 0.0
     seconds: float = 0.0
+    mesh: str = ""
+    source: str = ""
 
     @property
     def passed(self) -> bool:
@@ -49,7 +55,7 @@ class Row:
     def expectation(self) -> str:
         """The published value as a text."""
         if self.relation == "within":
-            return f"{self.published:.4g} ± {self.tolerance:.2g}"
+            return f"{self.published:.7g} ± {self.tolerance:.2g}"
         return f"{'≤' if self.relation == 'at most' else '≥'} {self.published:.4g}"
 
     def as_dict(self) -> dict:
@@ -59,9 +65,11 @@ class Row:
 
 def markdown_table(rows: Iterable[Row]) -> str:
     """Return the rows as a Markdown table."""
-    lines = ["| suite | quantity | expected | measured | pass | seconds |", "|---|---|---|---|---|---|"]
+    lines = ["| suite | quantity | mesh | expected | measured | pass | seconds |", "|---|---|---|---|---|---|---|"]
     for row in rows:
         mark = "yes" if row.passed else "**no**"
         seconds = f"{row.seconds:.1f}" if row.seconds else ""
-        lines.append(f"| {row.suite} | {row.quantity} | {row.expectation} | {row.measured:.4g} | {mark} | {seconds} |")
+        expectation = f"{row.expectation} ({row.source})" if row.source else row.expectation
+        cells = (row.suite, row.quantity, row.mesh, expectation, f"{row.measured:.6g}", mark, seconds)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import sqrt
+from math import exp as exp_of
+from math import log, prod, sqrt
 
 from firedrake import Constant, exp, pi, sin
 from ufl.core.expr import Expr
@@ -35,6 +36,24 @@ def outflow_layers(diffusivity: float, velocity: tuple[float, float]) -> Exact:
         return s - (exp(peclet * (s - 1.0)) - last) / (1.0 - last)
 
     return lambda x: profile(x[0], numbers[0]) * profile(x[1], numbers[1])
+
+
+def outflow_peak(diffusivity: float, velocity: tuple[float, float]) -> float:
+    r"""Return the greatest value of ``outflow_layers``, near the corner (1, 1); the least is 0, on the boundary.
+
+    As g' = 1 - P e^{P(s-1)} / (1 - e^{-P}), g is greatest where :math:`e^{P(s-1)} = (1 - e^{-P}) / P`.
+
+    Parameters
+    ----------
+    diffusivity, velocity
+        As of ``outflow_layers``.
+    """
+
+    def peak(peclet: float) -> float:
+        rest = 1.0 - exp_of(-peclet)
+        return 1.0 + (log(rest / peclet) - 1.0) / peclet + (1.0 - rest) / rest
+
+    return prod(peak(speed / diffusivity) for speed in velocity)
 
 
 def anisotropic_layer(ratio: float) -> Exact:

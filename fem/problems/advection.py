@@ -8,6 +8,7 @@ from functools import cached_property
 from firedrake import FunctionSpace, SpatialCoordinate, VectorFunctionSpace, cos, curl, pi, sin
 from ufl.core.expr import Expr
 
+from fem.analytic.rotation import CENTRE
 from fem.scalar_law import PreparedInterpolation, ScalarLaw, SpaceTimeField
 
 
@@ -66,5 +67,17 @@ def swirling_flow(*, speed: float, period: float) -> SpaceTimeField:
 
     def potential(x, t):
         return speed / pi * sin(pi * x[0]) ** 2 * sin(pi * x[1]) ** 2 * cos(pi * t / period)
+
+    return potential
+
+
+def turning_flow(*, period: float) -> SpaceTimeField:
+    r"""Return the stream function of :class:`fem.analytic.rotation.Rotation`, which P2 has exactly.
+
+    .. math:: \psi = -\frac\pi T \big((x - \tfrac12)^2 + (y - \tfrac12)^2\big)
+    """
+
+    def potential(x, t):
+        return -pi / period * ((x[0] - CENTRE[0]) ** 2 + (x[1] - CENTRE[1]) ** 2)
 
     return potential

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from firedrake import Constant, tanh
+from firedrake import Constant, conditional, tanh
 from ufl.core.expr import Expr
 
+from fem.analytic.four_states import solution
 from fem.scalar_law import ScalarLaw, SpaceTimeField
 
 
@@ -64,3 +65,8 @@ def travelling_front(*, viscosity: float) -> SpaceTimeField:
         return 0.5 * (1 - tanh((x[0] + x[1] - t) / (4 * viscosity)))
 
     return values
+
+
+def four_states(x: Expr, t: Constant) -> Expr:
+    """Return the boundary values of :class:`fem.analytic.four_states.FourStates`."""
+    return solution(x[0], x[1], t, where=conditional)

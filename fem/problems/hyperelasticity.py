@@ -66,7 +66,8 @@ def solve_hyperelastic(
     degree
         1 or 2.
     fixed
-        See ``fem.problems.elasticity.supports``. Values that are numbers or Constants other than 0 are raised with the load.
+        See ``fem.problems.elasticity.supports``. Values that are numbers or Constants other than 0 are raised with the
+        load.
     tractions
         Forces by undeformed length, by marker [Pa]; their direction stays.
     steps

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from math import sqrt
+from math import pi, sqrt
+from typing import Any
 
 import gmsh
+import numpy as np
 from firedrake import (
     COMM_WORLD,
+    Constant,
     Function,
     Mesh,
     SpatialCoordinate,
@@ -17,11 +20,12 @@ from firedrake import (
     assemble,
     dx,
     inner,
+    max_value,
 )
 
 from fem.analytic.kirsch import KirschPlate
-from fem.problems.elasticity import Material, solve_elasticity, value_at
 from fem.error_estimate import recover
+from fem.problems.elasticity import Material, solve_elasticity, value_at
 from meshing.boundary import attach_boundary
 from meshing.curves import Circle
 from meshing.generation import check_lengths
@@ -29,6 +33,8 @@ from meshing.gmsh_mesh import Side, gmsh_mesh
 
 # Markers.
 LEFT, RIGHT, BOTTOM, TOP, HOLE = 1, 2, 3, 4, 5
+# Around the place of the greatest stress, over this share of the radius a mean of it is taken.
+PEAK = 0.25
 # In units of its modulus.
 SHEET = Material(young=1.0, poisson=0.3, plane="stress")
 
@@ -142,3 +148,28 @@ class PlateWithHole:
         space = u.function_space()
         stress = recover(space.mesh(), self.material.stress(u)[0, :], space.ufl_element().degree())
         return float(value_at(stress, (0.0, self.radius))[0]) / self.tension
+
+    def peak_stress(self, u: Function) -> Any:
+        r"""Return a mean of the stress along x where it is greatest, over the tension; collective.
+
+        .. math:: \int k\,\sigma_{xx}(u) \Big/ S \int k,\qquad k = \max(0,\ 1 - |x - (0, a)|^2 / (a/4)^2)^2
+
+        A functional that the energy bounds, as the value in a point is not, so that it can be the goal of adaptation.
+        """
+        x, y = SpatialCoordinate(u.function_space().mesh())
+        weight = max_value(0.0, 1.0 - (x**2 + (y - self.radius) ** 2) / (PEAK * self.radius) ** 2) ** 2
+        measure = dx(degree=10)
+        share = 1.0 / (self.tension * float(assemble(weight * measure, annotate=False)))
+        return assemble(Constant(share) * weight * self.material.stress(u)[0, 0] * measure)
+
+    @property
+    def exact_peak_stress(self) -> float:
+        """What ``peak_stress`` is of the solution, integrated in polar coordinates around (0, a)."""
+        points, weights = np.polynomial.legendre.leggauss(40)
+        # In the plate are the directions phi from (0, a) in which |(0, 1) + s (cos, sin)| > 1: sin phi > -s / 2.
+        distance = 0.5 * PEAK * (points + 1.0)[:, None]
+        lowest = np.arcsin(-0.5 * distance)
+        angle = lowest + 0.5 * (points + 1.0) * (0.5 * pi - lowest)
+        shares = weights[:, None] * weights * (0.5 * pi - lowest) * distance * (1.0 - (distance / PEAK) ** 2) ** 2
+        place = self.radius * distance * np.cos(angle), self.radius * (1.0 + distance * np.sin(angle))
+        return float(np.sum(shares * self.exact.stress(*place)[0]) / np.sum(shares)) / self.tension

@@ -34,8 +34,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases.validation.experiments import distorted_square, fitted_rate
-from fem.problems.advection import Advection, swirling_flow
 from fem.analytic.swirl import Swirl, steady_flow
+from fem.problems.advection import Advection, swirling_flow
 from fem.problems.burgers import Burgers, travelling_front
 from fem.scalar_stepper import ScalarStepper
 from fem.timestep import TABLEAUX, StepStatus

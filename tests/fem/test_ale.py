@@ -23,14 +23,14 @@ from firedrake import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fem.problems.advection import Advection, swirling_flow
 from fem.ale import StraightMotion
 from fem.bathymetry import bathymetry
 from fem.boundary import BoundaryCondition, Open
+from fem.problems.advection import Advection, swirling_flow
 from fem.problems.burgers import Burgers
+from fem.problems.shallow_water import ShallowWater
 from fem.riemann import FacetState, hllc_flux
 from fem.scalar_stepper import ScalarStepper
-from fem.problems.shallow_water import ShallowWater
 from fem.shallow_water_stepper import ShallowWaterStepper
 from fem.timestep import TABLEAUX, StepStatus, Tableau
 from meshing.limiter import limit_displacement

@@ -21,9 +21,9 @@ from firedrake import (
 
 from cases.validation import experiments
 from cases.validation.experiments import fitted_rate
-from fem.problems.advection import Advection
 from fem.analytic.thacker import AxisymmetricOscillation, PlanarOscillation
 from fem.bathymetry import bathymetry
+from fem.problems.advection import Advection
 from fem.scalar_stepper import ScalarStepper
 from fem.shallow_water_stepper import ShallowWaterStepper
 from fem.timestep import StepStatus

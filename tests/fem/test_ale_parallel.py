@@ -28,8 +28,8 @@ from firedrake import (
 from fem.bathymetry import bathymetry
 from fem.boundary import Open
 from fem.problems.burgers import Burgers
-from fem.scalar_stepper import ScalarStepper
 from fem.problems.shallow_water import ShallowWater
+from fem.scalar_stepper import ScalarStepper
 from fem.shallow_water_stepper import ShallowWaterStepper
 from fem.timestep import StepStatus
 from meshing.limiter import limit_displacement

@@ -24,8 +24,8 @@ from firedrake import (
 
 from cases.validation.experiments import distorted_square, fitted_rate
 from fem.analytic.layers import anisotropic_layer, outflow_layers
-from fem.problems.convection_diffusion import ConvectionDiffusion
 from fem.error_estimate import recovery_estimate, wanted_density
+from fem.problems.convection_diffusion import ConvectionDiffusion
 from meshing.mmpde import MMPDE
 from meshing.monitor import FieldMonitor
 from meshing.shaping import Shaping

@@ -38,9 +38,9 @@ from scipy.optimize import brentq, fsolve
 import fem.problems.elasticity
 from cases.validation.experiments import distorted_square, fitted_rate
 from fem.analytic.kirsch import KirschPlate
-from fem.problems.elasticity import Material, solve_elasticity, stress_estimate, value_at
-from fem.problems.cook_membrane import PUBLISHED, cook_mesh, deflection, solve_cook
 from fem.error_estimate import Estimate, recovery_estimate, wanted_density
+from fem.problems.cook_membrane import PUBLISHED, cook_mesh, deflection, solve_cook
+from fem.problems.elasticity import Material, solve_elasticity, stress_estimate, value_at
 from fem.problems.hyperelasticity import solve_hyperelastic, stored_energy
 from fem.problems.plate_with_hole import PlateWithHole
 from meshing.mmpde import MMPDE

@@ -26,8 +26,8 @@ from firedrake import (
 from firedrake.exceptions import ConvergenceError
 
 from cases.validation.experiments import fitted_rate
-from fem.problems.navier_stokes import PAIRS, NavierStokes, SteadyFlow
 from fem.navier_stokes_stepper import IMPLICIT_TABLEAUX, NavierStokesStepper
+from fem.problems.navier_stokes import PAIRS, NavierStokes, SteadyFlow
 from fem.solver_parameters import FLOW_SOLVERS, flow_solver_parameters
 from fem.timestep import StepStatus
 

@@ -17,10 +17,11 @@ from firedrake import (
 )
 from firedrake.exceptions import ConvergenceError
 
-from fem.flow_geometries import CurvedMesh, backward_step
-from fem.problems.navier_stokes import NavierStokes, SteadyFlow
+from fem.curved_mesh import CurvedMesh
 from fem.navier_stokes_forces import BoundaryForce, pressures_at
 from fem.navier_stokes_stepper import NavierStokesStepper
+from fem.problems.navier_stokes import NavierStokes, SteadyFlow
+from meshing.backward_step import backward_step
 from meshing.curves import Circle
 from meshing.generation import channel_with_cylinder
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from firedrake import Function
 
-from fem.flow_geometries import CurvedMesh
-from fem.problems.navier_stokes import NavierStokes, SteadyFlow
+from fem.curved_mesh import CurvedMesh
 from fem.navier_stokes_forces import BoundaryForce, pressures_at
 from fem.navier_stokes_stepper import NavierStokesStepper
+from fem.problems.navier_stokes import NavierStokes, SteadyFlow
 from meshing.curves import Circle
 from meshing.generation import channel_with_cylinder
 

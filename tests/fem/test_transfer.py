@@ -23,8 +23,8 @@ from firedrake import (
 )
 
 from fem.bathymetry import bathymetry
-from fem.remap import RemapTransfer
 from fem.problems.shallow_water import ShallowWater
+from fem.remap import RemapTransfer
 from fem.shallow_water_stepper import ShallowWaterStepper
 from fem.shallow_water_transfer import ShallowWaterTransfer, _Volumes
 from fem.transfer import InterpolationTransfer, ProjectionTransfer, Transfer

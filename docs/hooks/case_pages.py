@@ -1,0 +1,175 @@
+"""MkDocs hook: a page for each case in the registry, made of the case's own class, so that it cannot rot.
+
+``docs/cases/NAME.md`` holds what a class does not say, the equations above all, with the line ``[[case]]`` where
+description, options, commands, picture and measured figures go. A case without such a file gets a page all the same.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+# Firedrake takes its time; OpenMP's threads would compete with the other builds of a machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# PETSc reads mkdocs's arguments too and would say at the end which of them it has no use for.
+os.environ["PETSC_OPTIONS"] = "-options_left no " + os.environ.get("PETSC_OPTIONS", "")
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from cases.case import Case
+from cases.moving import run_movers
+from cases.options import option_names
+from cases.registry import CASES, get_case
+
+DOCS = Path(__file__).parents[1]
+PLACEHOLDER = "[[case]]"
+GALLERY = "[[cases]]"
+_BOUNDS = {"gt": "> {}", "ge": "≥ {}", "lt": "< {}", "le": "≤ {}"}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Fill the section Cases of the navigation."""
+    (section,) = (entry["Cases"] for entry in config.nav if "Cases" in entry)
+    section += [f"cases/{name}.md" for name in CASES]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add pages of the cases about which there is nothing more to say."""
+    for name in CASES:
+        if files.get_file_from_path(f"cases/{name}.md") is None:
+            files.append(File.generated(config, f"cases/{name}.md", content=f"{PLACEHOLDER}\n"))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Put in the place of ``[[case]]`` what the class of the case says, of ``[[cases]]`` cards of all of them."""
+    folder, _, name = page.file.src_uri.removesuffix(".md").rpartition("/")
+    if folder != "cases":
+        return markdown
+    if GALLERY in markdown:
+        return markdown.replace(GALLERY, gallery())
+    if name in CASES:
+        case = get_case(name)
+        page.meta.setdefault("title", case.title)
+        before, _, after = markdown.partition(PLACEHOLDER)
+        return "\n".join([head(case), before, generated(case), after])
+    return markdown
+
+
+def picture(name: str) -> str | None:
+    """Return the path of a case's picture from the pages of the cases, None if there is none."""
+    file = DOCS / "figures" / "cases" / f"{name}.webp"
+    return f"../figures/cases/{file.name}" if file.is_file() else None
+
+
+def gallery() -> str:
+    """Return a card for each case."""
+    cards = []
+    for name in CASES:
+        case = get_case(name)
+        source = picture(name)
+        # Raw HTML: its addresses are those of the built site, where this page is a folder.
+        image = f'<img src="{source}" alt="" loading="lazy">' if source else ""
+        cards.append(f'<a href="{name}/">{image}<b>{case.title}</b><span>{name}: {case.summary}</span></a>')
+    return f'<div class="gallery">{"".join(cards)}</div>'
+
+
+def head(case: Case) -> str:
+    """Return heading, description and picture."""
+    parts = [f"# {case.title}", f'<p class="lead" markdown>{case.description}</p>']
+    source = picture(case.name)
+    if source:
+        parts += [
+            f"![{case.title}: mesh and solution]({source})",
+            f"*`driftmesh run {case.name} --mover {PICTURED}`, drawn by `docs/figures/make_cases.py`.*",
+        ]
+    return "\n\n".join([*parts, ""])
+
+
+# Mover of the pictures.
+PICTURED = "mmpde"
+
+
+def generated(case: Case) -> str:
+    """Return how to run a case, its options, what was measured, and where it is."""
+    movers = ",".join(run_movers())
+    about = inspect.getdoc(type(case)) or ""
+    module = type(case).__module__
+    return "\n\n".join(
+        [
+            "## Run it",
+            f"```bash\ndriftmesh run {case.name} --mover drift\ndriftmesh compare {case.name} --movers {movers}\n```",
+            "Both write a `report.html` and say where it is; without `--mover` the mesh stays as it is.",
+            *measured(case.name),
+            "## Options",
+            f"Set by `--set NAME=VALUE` or under `[options]` of a TOML file; `driftmesh options {case.name}` lists them.",
+            options_table(case),
+            "## Where it is",
+            f"`{module.replace('.', '/')}.py`, [API](../api/{module}.md). {to_markdown(about)}",
+            "",
+        ]
+    )
+
+
+def options_table(case: Case) -> str:
+    """Return name, default, bounds and meaning of each option."""
+    rows = ["| option | default | bounds | meaning |", "|---|---|---|---|"]
+    for name in option_names(case.Options):
+        field = case.Options.model_fields[name]
+        limits = [
+            form.format(_number(value))
+            for rule in field.metadata
+            for key, form in _BOUNDS.items()
+            if (value := getattr(rule, key, None)) is not None
+        ]
+        choices = getattr(field.annotation, "__args__", None) if "Literal" in str(field.annotation) else None
+        bounds = ", ".join(f"`{choice}`" for choice in choices) if choices else ", ".join(limits)
+        meaning = (field.description or "").replace("|", "\\|")
+        rows.append(f"| `{name}` | {_number(field.default)} | {bounds} | {meaning} |")
+    return "\n".join(rows)
+
+
+def measured(name: str) -> list[str]:
+    """Return the rows of the tables of benchmarks and validation that are about a case."""
+    parts = []
+    for file, words in (("benchmarks.md", "Error reduction"), ("validation.md", "Published values")):
+        text = (DOCS / file).read_text("utf-8")
+        for header, rows in tables(text):
+            mine = [row for row in rows if _cells(row)[0] == name]
+            if mine:
+                parts += [f"{words} ([how it was measured](../{file})):", "\n".join([*header, *mine])]
+    return ["## Measured", *parts] if parts else []
+
+
+def tables(text: str) -> list[tuple[list[str], list[str]]]:
+    """Return (head and rule, rows) of each Markdown table of a text."""
+    found = []
+    for block in re.findall(r"(?:^\|.*\|[ ]*\n?)+", text, re.MULTILINE):
+        lines = block.rstrip("\n").split("\n")
+        if len(lines) > 2 and set(lines[1]) <= set("|-: "):
+            found.append((lines[:2], lines[2:]))
+    return found
+
+
+def to_markdown(text: str) -> str:
+    """Return a docstring without its roles."""
+    return re.sub(r":\w+:`~?([^`]+)`", r"`\1`", text).replace("``", "`")
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip(" `*") for cell in row.strip().strip("|").split("|")]
+
+
+def _number(value: Any) -> str:
+    """Return a default or a bound as it would be written on the command line."""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, float):
+        return f"`{value:.6g}`"
+    return f"`{value}`"
