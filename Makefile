@@ -9,7 +9,7 @@ export OMPI_ALLOW_RUN_AS_ROOT = 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test lint format validate benchmark clean
+.PHONY: help env run test lint format validate docs browser benchmark clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -34,6 +34,13 @@ format: env  ## let ruff rewrite what it can
 
 validate: env  ## the published benchmarks; writes docs/validation.md
 	@$(BIN)/driftmesh validate --out results/validation --table docs/validation.md
+
+docs: env  ## build the documentation site into build/site; warnings are errors
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "site: build/site/index.html"
+
+browser:  ## install Debian's chromium, which opens reports and the site in tests
+	@./install.sh browser
 
 benchmark: env  ## Monai against ANUGA (makes a second environment for it); writes docs/benchmarks.md
 	@$(BIN)/python benchmarks/monai.py && $(BIN)/python benchmarks/profile_shallow_water.py

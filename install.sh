@@ -130,6 +130,14 @@ step() {
   fi
 }
 
+# No step, as only the tests that open pages in a browser need it.
+do_browser() { SYSTEM_PACKAGES="chromium chromium-driver" do_system; }
+case ${1:-} in
+  "") ;;
+  browser) do_browser; exit ;;
+  *) die "got $1, expected nothing, or: browser" ;;
+esac
+
 mkdir -p "$STATE" || die "cannot write $VENV; set VENV=/some/folder"
 exec 9>"$STATE/lock"
 flock -n 9 || { say "another install is at work in $VENV; waiting for it"; flock 9; }

@@ -38,7 +38,8 @@ class Checkpoint:
     @property
     def mesh(self):
         """Mesh of the state."""
-        return self.state.function_space().mesh()
+        # The space of a mixed state has a sequence of meshes.
+        return self.state.subfunctions[0].function_space().mesh()
 
 
 def save_checkpoint(out: Path, checkpoint: Checkpoint) -> None:

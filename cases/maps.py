@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,7 @@ class ScalarMapWriter(FieldMaps):
         self.state = state
         self._write_mesh(label=label)
 
-    def write(self, t: float) -> None:
-        """Write the state at time t [s]; collective."""
-        self._vtk.write(self.state, time=t)
+    def write(self, t: float, others: Sequence[Function] = ()) -> None:
+        """Write the state at time t [s], and others, always of the same names, for ParaView only; collective."""
+        self._vtk.write(self.state, *others, time=t)
         self._write_arrays(t, u=self._corner_values(self.state.dat.data_ro))

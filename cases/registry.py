@@ -17,9 +17,15 @@ CASES = {
     "poisson": "cases.elliptic.poisson:PoissonCase",
     "helmholtz": "cases.elliptic.helmholtz:HelmholtzCase",
     "l-shape": "cases.elliptic.l_shape:LShape",
+    "taylor-green": "cases.flow.taylor_green:TaylorGreen",
+    "cylinder-wake": "cases.flow.cylinder_wake:CylinderWake",
     "darcy": "cases.elliptic.darcy:DarcyCase",
     "anisotropic-diffusion": "cases.elliptic.anisotropic_diffusion:AnisotropicDiffusion",
     "convection-diffusion": "cases.elliptic.convection_diffusion:ConvectionDiffusionCase",
+    "plate-with-hole": "cases.solids.plate_with_hole:PlateCase",
+    "cook-membrane": "cases.solids.cook_membrane:CookCase",
+    "hyperelastic-beam": "cases.solids.hyperelastic_beam:BeamCase",
+    "heated-cavity": "cases.flow.heated_cavity:CavityCase",
 }
 
 

@@ -15,6 +15,8 @@ from cases.case_file import errors_of_case, find_case, find_case_on_all_ranks
 from cases.case_run import CaseRun
 from cases.checkpoint import Checkpoint, load_checkpoint
 from cases.errors import InputError, abort_all_ranks_on_crash, as_input_error, on_rank_zero
+from cases.flow_setup import FlowSetup
+from cases.flow_simulation import FlowSimulation
 from cases.moving import FIXED, check_mover
 from cases.options import CaseOptions, build_options, options_from, parse_assignment, read_run_config
 from cases.run_folder import check_folder, default_folder, prepare_folder, write_config
@@ -32,6 +34,7 @@ SIMULATIONS: dict[type, Callable[..., CaseRun]] = {
     Setup: Simulation,
     ScalarSetup: ScalarSimulation,
     SteadySetup: SteadySimulation,
+    FlowSetup: FlowSimulation,
 }
 
 

@@ -126,6 +126,10 @@ class Simulation(TimeLoop):
 
     # -- see TimeLoop ---------------------------------------------------------------------------------------
 
+    def mass_drift(self) -> float:
+        """Return |mass(t) - mass(0) - inflow| / mass(0)."""
+        return abs(self.stepper.mass() - self.initial_mass - self.stepper.inflow) / self.initial_mass
+
     def _observe(self) -> None:
         if self._left is not None:
             self._follow()

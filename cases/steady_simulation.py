@@ -17,6 +17,7 @@ from cases.case_run import CaseRun
 from cases.checkpoint import Checkpoint, save_checkpoint
 from cases.maps import ScalarMapWriter
 from cases.moving import FIXED
+from cases.quantities import quantity_entries, quantity_words
 from cases.steady_case import SteadySetup
 from coupling.driver import NUMERICAL_FAILURES
 from coupling.registry import get_mover
@@ -86,21 +87,28 @@ class SteadySimulation(CaseRun):
 
     def _rounds(self, console: Console) -> str:
         # On going on, the first solve is that of the last round done, whose map is there.
-        written = self._resumed
+        said = len(self._loop.rounds_done)
+        written = set(range(said))
         for solution in self._loop.run():
             self._solution, self.state = solution, solution.state
-            self._show(solution, None if written else len(self._loop.rounds_done) - 1)
-            written = False
-            self._say_round(console)
+            assert self._loop.best is not None, "there has been a round"
+            # The last is of the best round, which is often not the last one, and may have been shown.
+            number = self._loop.best[0] if self._loop.reason else len(self._loop.rounds_done) - 1
+            self._show(solution, None if number in written else number)
+            written.add(number)
+            for one in range(said, len(self._loop.rounds_done)):
+                self._say_round(one, console)
+            said = len(self._loop.rounds_done)
             self._save()
             if not self._loop.reason and self._is_to_stop():
                 return "interrupted"
         return "done"
 
-    def _say_round(self, console: Console) -> None:
-        done = self._loop.rounds_done[-1]
+    def _say_round(self, number: int, console: Console) -> None:
+        done = self._loop.rounds_done[number]
+        estimate = f"estimated error {done.estimate:.4g}" if isfinite(done.estimate) else "no estimate"
         error = f", error {done.error:.4g}" if isfinite(done.error) else ""
-        console.print(f"  round {len(self._loop.rounds_done) - 1}: estimated error {done.estimate:.4g}{error}")
+        console.print(f"  round {number}: {estimate}{error}")
 
     # -- going on ---------------------------------------------------------------------------------------------
 
@@ -144,32 +152,22 @@ class SteadySimulation(CaseRun):
             moves = self._loop.mover is not None
             self._maps = ScalarMapWriter(self.out, self._shown, after=after, moves=moves, label=solution.drawn.name())
         if number is not None:
-            self._maps.write(float(number))
+            self._maps.write(float(number), solution.fields)
 
     def _write_results(self) -> None:
         """Nothing besides."""
 
     def _counts(self) -> dict[str, Any]:
         rounds = self._loop.rounds_done
-        self.wall["solver"] = sum(one.solver_s for one in rounds)
-        mover_s = sum(one.mover_s for one in rounds)
+        solver_s, mover_s = (sum(getattr(one, part) for one in rounds) for part in ("solver_s", "mover_s"))
         moves = max(len(rounds) - 1, 0)
-        return {"steps": len(rounds), "moves": moves, "mover_s": mover_s, "monitor_s": 0.0, "transfer_s": 0.0}
+        times = {"solver_s": solver_s, "mover_s": mover_s, "monitor_s": 0.0, "transfer_s": 0.0}
+        return {"steps": len(rounds), "moves": moves, **times}
 
     def _metrics(self) -> dict[str, Any]:
         solution, rounds = self._solution, self._loop.rounds_done
         if solution is None or self._loop.best is None:
             return {}
-        quantities = {
-            name: {
-                "value": one.value,
-                "unit": one.unit,
-                "published": one.published,
-                "difference_pct": None if one.difference is None else 100.0 * one.difference,
-                "source": one.source,
-            }
-            for name, one in solution.quantities.items()
-        }
         return {
             "error": solution.error,
             "estimate": solution.estimate,
@@ -178,7 +176,7 @@ class SteadySimulation(CaseRun):
             "min_jacobian_ratio": min(one.min_jacobian_ratio for one in rounds),
             "tangled_moves": sum(not one.min_jacobian_ratio > 0.0 for one in rounds),
             "not_converged_moves": sum(one.status is MoveStatus.NOT_CONVERGED for one in rounds),
-            "quantities": quantities,
+            "quantities": quantity_entries(solution.quantities),
             "rounds": [{"estimate": one.estimate, "error": one.error} for one in rounds],
         }
 
@@ -200,9 +198,5 @@ class SteadySimulation(CaseRun):
         )
         if self._loop.reason and self._loop.mover is not None:
             console.print(f"  {_REASONS[self._loop.reason]}; the mesh is that of round {metrics['best_round']}")
-        for name, one in metrics["quantities"].items():
-            known = ""
-            if one["published"] is not None:
-                known = f" ({one['source'] or 'known'}: {one['published']:.6g}"
-                known += f", {one['difference_pct']:+.3g} %)" if one["difference_pct"] is not None else ")"
-            console.print(f"  {name}: {one['value']:.6g} {one['unit']}".rstrip() + known)
+        for line in quantity_words(metrics["quantities"]):
+            console.print(line)

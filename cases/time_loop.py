@@ -16,6 +16,7 @@ from rich.console import Console
 from cases.case import Case, ScalarSetup, Setup
 from cases.case_run import CaseRun
 from cases.checkpoint import Checkpoint, save_checkpoint
+from cases.flow_setup import FlowSetup
 from cases.moving import MeshMotion
 from cases.progress import RunProgress
 from coupling.driver import MovingRecord
@@ -34,8 +35,6 @@ class _Stepper(Protocol):
     def is_moving(self) -> bool: ...
 
     def step(self, t: float, dt_max: float) -> StepResult: ...
-
-    def mass(self) -> float: ...
 
 
 class _Maps(Protocol):
@@ -84,7 +83,7 @@ class TimeLoop(CaseRun):
     def __init__(
         self,
         case: Case,
-        setup: Setup | ScalarSetup,
+        setup: Setup | ScalarSetup | FlowSetup,
         out: Path,
         *,
         mover: str,
@@ -100,6 +99,10 @@ class TimeLoop(CaseRun):
         self.resumed = checkpoint is not None
 
     # -- what an equation adds ------------------------------------------------------------------------------
+
+    @abstractmethod
+    def mass_drift(self) -> float:
+        """Return how much of the mass has been lost or gained, as a share; collective."""
 
     @abstractmethod
     def _observe(self) -> None:
@@ -164,15 +167,12 @@ class TimeLoop(CaseRun):
                 return "interrupted" if self.save() else "failed"
         return "done" if self.save() else "failed"
 
-    def mass_drift(self) -> float:
-        """Return |mass(t) - mass(0) - inflow| / mass(0)."""
-        return abs(self.stepper.mass() - self.initial_mass - self.stepper.inflow) / self.initial_mass
-
     # -- going on -------------------------------------------------------------------------------------------
 
     def save(self) -> bool:
         """Write a checkpoint, unless the state is not finite: then keep the last one and return False; collective."""
-        if not self.comm.allreduce(bool(np.isfinite(self.state.dat.data_ro).all()), op=MPI.LAND):
+        finite = all(np.isfinite(part.dat.data_ro).all() for part in self.state.subfunctions)
+        if not self.comm.allreduce(finite, op=MPI.LAND):
             return False
         began = time.perf_counter()
         own, fields, arrays = self._kept()
@@ -196,7 +196,8 @@ class TimeLoop(CaseRun):
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         saved = checkpoint.scalars
-        self.state.dat.data_wo[:] = checkpoint.state.dat.data_ro
+        for part, kept in zip(self.state.subfunctions, checkpoint.state.subfunctions, strict=True):
+            part.dat.data_wo[:] = kept.dat.data_ro
         self.t, self.steps, self.retries = saved["t"], int(saved["steps"]), int(saved["retries"])
         self.initial_mass, self.stepper.inflow = saved["initial_mass"], saved["inflow"]
         self.wall = {"solver": saved["solver_s"], "io": saved["io_s"]}

@@ -32,8 +32,8 @@ class CurvedMesh:
         The curved mesh.
     """
 
-    def __init__(self, straight: Mesh, walls: Mapping[int, BoundaryGeometry]):
-        space = VectorFunctionSpace(straight, "CG", 2)
+    def __init__(self, straight: Mesh, walls: Mapping[int, BoundaryGeometry], degree: int = 2):
+        space = VectorFunctionSpace(straight, "CG", degree)
         self._straight = straight
         self._places = PreparedInterpolation(SpatialCoordinate(straight), space)
         self._walls = [(DirichletBC(space, 0.0, marker).nodes, shape) for marker, shape in walls.items()]

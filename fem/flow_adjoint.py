@@ -74,9 +74,7 @@ def adjoint_flow(
     for marker in given:
         check_given(problem, marker)
     still = (0.0,) * problem.mesh.geometric_dimension
-    sides = [
-        DirichletBC(space.sub(0), Constant(given.get(marker, still)), marker) for marker in problem.velocity
-    ]
+    sides = [DirichletBC(space.sub(0), Constant(given.get(marker, still)), marker) for marker in problem.velocity]
     test = TestFunction(space)
     nothing = inner(Constant(np.zeros(test.ufl_shape)), test) * dx
     right = nothing if goal is None else derivative(goal, flow.state, test)

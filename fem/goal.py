@@ -84,17 +84,18 @@ def adjoint_state(solve: Callable[[], Function], goal: Callable[[Function], Any]
         slope = compute_derivative(value, control) if isinstance(value, AdjFloat) else None
         if control.block_variable.adj_value is None:
             raise ValueError(f"goal: got {value!r}, expected a functional of the solution, assembled by Firedrake")
-    z, options = Function(u.function_space(), name="adjoint"), block.forward_kwargs
-    jacobian = block.lhs if block.linear else derivative(block.lhs, u)
-    fixed = [condition.reconstruct(g=0) for condition in block.bcs]
-    problem = LinearVariationalProblem(adjoint(jacobian), slope, z, bcs=fixed)
-    nullspace = options.get("nullspace")
-    LinearVariationalSolver(
-        problem,
-        nullspace=options.get("transpose_nullspace") or nullspace,
-        transpose_nullspace=nullspace,
-        solver_parameters=SADDLE_LU,
-    ).solve()
+    with stop_annotating():
+        z, options = Function(u.function_space(), name="adjoint"), block.forward_kwargs
+        jacobian = block.lhs if block.linear else derivative(block.lhs, u)
+        fixed = [condition.reconstruct(g=0) for condition in block.bcs]
+        problem = LinearVariationalProblem(adjoint(jacobian), slope, z, bcs=fixed)
+        nullspace = options.get("nullspace")
+        LinearVariationalSolver(
+            problem,
+            nullspace=options.get("transpose_nullspace") or nullspace,
+            transpose_nullspace=nullspace,
+            solver_parameters=SADDLE_LU,
+        ).solve()
     return u, z, float(value)
 
 

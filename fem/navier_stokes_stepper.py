@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, sqrt
 
 import numpy as np
 from firedrake import (
     Constant,
+    FacetNormal,
     Function,
     FunctionSpace,
     NonlinearVariationalProblem,
     NonlinearVariationalSolver,
     TestFunctions,
+    dot,
+    ds,
     dx,
     inner,
     split,
 )
+from firedrake.assemble import get_assembler
 from firedrake.exceptions import ConvergenceError
 
 from fem.problems.navier_stokes import NavierStokes
@@ -27,6 +31,10 @@ from meshing.patches import MeshPatches
 from meshing.simplex import path_volume_ratios
 
 MOST_RETRIES = 6
+# Iterations in a linear solve from which on a factorisation that has been kept is worth a new one.
+_MOST_ITERATIONS = 5
+# By this share of itself a step may be longer than asked for.
+_SLIVER = 1e-9
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,8 @@ class NavierStokesStepper(TimeStepper):
     state
         (u, p) of ``problem.space()``, advanced in place; p is only where Newton's method begins.
     dt
-        Time step, more than 0 [s]; shorter where asked for, or where Newton's method fails, by halves.
+        Time step, more than 0 [s]; shorter so that a whole number of them goes into the time asked for, and where
+        Newton's method fails, by halves.
     tableau
         Name in ``IMPLICIT_TABLEAUX``.
     solver
@@ -113,6 +122,9 @@ class NavierStokesStepper(TimeStepper):
         Of the last stage, with its derivative in time: what ``fem.navier_stokes_forces`` needs.
     mesh_velocity
         w of the last step [m/s].
+    inflow, throughflow
+        Volume that has come in through the boundary, less what has gone out, and all that has come in; per metre, by
+        the weights of the scheme, of the steps so far [m^2].
 
     Raises
     ------
@@ -151,9 +163,14 @@ class NavierStokesStepper(TimeStepper):
             state, mesh_velocity=self.mesh_velocity
         )
         nullspace = problem.nullspace(space)
+        parameters = flow_solver_parameters(solver, problem.pair)
+        self._keeps = "snes_lag_preconditioner" in parameters
+        if self._keeps:
+            # Here it is known when a new one pays: after the first, PETSc is not to make one by itself.
+            parameters["snes_lag_preconditioner"] = -2
         self._solver = NonlinearVariationalSolver(
             NonlinearVariationalProblem(self.residual, state, bcs=problem.conditions(space)),
-            solver_parameters=flow_solver_parameters(solver, problem.pair),
+            solver_parameters=parameters,
             nullspace=nullspace,
             transpose_nullspace=nullspace,
             appctx=problem.context(self._reaction, self.mesh_velocity),
@@ -163,6 +180,15 @@ class NavierStokesStepper(TimeStepper):
         self.iterations = (0, 0)
         self.observe = observe
         self.observed: np.ndarray | None = None
+        through = dot(split(state)[0], FacetNormal(mesh))
+        self._through = [get_assembler(form) for form in (-through * ds, 0.5 * (abs(through) - through) * ds)]
+        self.inflow, self.throughflow = 0.0, 0.0
+        self._flows = np.zeros(2)
+
+    def renew(self) -> None:
+        """Forget what the solver keeps of earlier steps, as the stepper of a run that goes on has none of it."""
+        if self._keeps:
+            self._solver.snes.ksp.pc.reset()
 
     # -- motion of the mesh ---------------------------------------------------------------------------------
 
@@ -221,7 +247,8 @@ class NavierStokesStepper(TimeStepper):
 
     def step(self, t: float, dt_max: float) -> StepResult:
         """See ``fem.timestep.TimeStepper.step``."""
-        dt = min(dt_max, self.dt)
+        # A sliver of a step that rounding has left over would divide by next to nothing.
+        dt = dt_max / max(ceil(dt_max / self.dt - _SLIVER), 1) if dt_max < np.inf else self.dt
         self._aim()
         for kept, function in zip(self._start, self.state.subfunctions, strict=True):
             kept[...] = function.dat.data_ro_with_halos
@@ -232,16 +259,21 @@ class NavierStokesStepper(TimeStepper):
                 for kept, function in zip(self._start, self.state.subfunctions, strict=True):
                     function.dat.data_wo_with_halos[...] = kept
                 self._place(0.0)
+                self.renew()
                 dt *= 0.5
             else:
                 self._left = max(self._left - 1, 0)
+                self.inflow += dt * self._flows[0]
+                self.throughflow += dt * self._flows[1]
+                if self.iterations[1] > _MOST_ITERATIONS * self.iterations[0]:
+                    self.renew()
                 return StepResult(StepStatus.DONE, dt, retries)
         self.problem.time.assign(t)
         return StepResult(StepStatus.FAILED, dt, MOST_RETRIES)
 
     def _run_stages(self, t: float, dt: float) -> None:
         velocity, scheme, steps, linear = self.state.subfunctions[0], self.tableau, 0, 0
-        moving, seen = self.is_moving, []
+        moving, seen, flows = self.is_moving, [], []
         self.mesh_velocity.dat.data_wo_with_halos[...] = (self._to - self._from) / dt
         reaction = 1.0 / (scheme.diagonal * dt)
         self._reaction.assign(reaction)
@@ -258,8 +290,10 @@ class NavierStokesStepper(TimeStepper):
             linear += self._solver.snes.getLinearSolveIterations()
             slope[...] = reaction * (velocity.dat.data_ro_with_halos - base)
             self.problem.fix_pressure(self.state)
+            flows.append([float(assembler.assemble()) for assembler in self._through])
             if self.observe is not None:
                 seen.append(self.observe())
         if self.observe is not None:
             self.observed = np.tensordot(scheme.rows[-1], np.array(seen), axes=1)
+        self._flows = np.tensordot(scheme.rows[-1], np.array(flows), axes=1)
         self.iterations = steps, linear

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import pi, sqrt
 from typing import ClassVar
 
 import numpy as np
@@ -46,5 +45,4 @@ class AnisotropicDiffusion(SquareCase):
             degree=options.degree,
             quadrature_degree=QUADRATURE_DEGREE,
         )
-        thickness = sqrt(options.ratio) / pi
-        return layer_solution(problem, options, mesh, visible=thickness * options.resolution >= 1.0)
+        return layer_solution(problem, options, mesh)

@@ -10,7 +10,7 @@ from firedrake import Function
 from mpi4py import MPI
 from pydantic import Field
 
-from cases.elliptic.solutions import ESTIMATE, L2_ERROR, layer_solution
+from cases.elliptic.solutions import L2_ERROR, layer_solution
 from cases.elliptic.square import LagrangeOptions, SquareCase
 from cases.options import CaseOptions
 from fem.analytic.layers import outflow_layers, outflow_peak
@@ -29,7 +29,12 @@ class ConvectionDiffusionOptions(LagrangeOptions):
 
 
 class ConvectionDiffusionCase(SquareCase):
-    """Flow by (2, 1) m/s over the square, u = 0 on its sides, see :func:`fem.analytic.layers.outflow_layers`."""
+    """Flow by (2, 1) m/s over the square, u = 0 on its sides, see :func:`fem.analytic.layers.outflow_layers`.
+
+    Of layers thinner than a quarter of a cell the gradient is nowhere as great as it should be, and the estimate grows
+    with every move for the better. It says where cells are wanted, but not whether another mesh has been better: all
+    rounds are done, and the last mesh is kept.
+    """
 
     name: ClassVar[str] = "convection-diffusion"
     summary: ClassVar[str] = "steady convection at a Peclet number of 1e4: layers at the outflow, overshoot"
@@ -51,17 +56,19 @@ class ConvectionDiffusionCase(SquareCase):
             degree=options.degree,
             quadrature_degree=QUADRATURE_DEGREE,
         )
-        thickness = diffusivity / max(VELOCITY)
-        found = layer_solution(problem, options, mesh, visible=thickness * options.resolution >= 1.0)
+        found = layer_solution(problem, options, mesh)
+        # To 2 % the thicker layer is that thick.
+        seen = 4.0 * diffusivity / min(VELOCITY) * options.resolution >= 1.0
         values, (least, most) = found.state.dat.data_ro, (0.0, outflow_peak(diffusivity, VELOCITY))
         beyond = max(least - values.min(initial=least), values.max(initial=most) - most)
         return replace(
             found,
+            estimate=found.estimate if seen else np.nan,
             error=found.quantities[L2_ERROR].value,
             quantities={
                 "overshoot": Quantity(
-                    mesh.comm.allreduce(float(beyond), MPI.MAX), "", 0.0, "u is between 0 and what it is at its peak"
+                    mesh.comm.allreduce(float(beyond), MPI.MAX), "", 0.0, "u is between 0 and its exact peak"
                 ),
-                ESTIMATE: found.quantities[ESTIMATE],
+                "estimated error, energy norm": Quantity(found.estimate),
             },
         )

@@ -42,14 +42,15 @@ class DarcyCase(SquareCase):
         x = SpatialCoordinate(mesh)
         conductivity, head = 1.0 + x[0] * x[1], exact_head(x, options.steepness)
         flux = -conductivity * grad(head)
-        source = div(flux)
-        flow = solve_darcy(mesh, conductivity, source, head=dict.fromkeys((1, 2, 3, 4), head))
+        source, sides = div(flux), map(int, mesh.exterior_facets.unique_markers)
+        flow = solve_darcy(mesh, conductivity, source, head=dict.fromkeys(sides, head))
         flow.head.rename("head [m]")
+        flow.flux.rename("flux [m/s]")
         estimate = recovery_estimate(mesh, flow.flux, 1)
         lost = np.abs(imbalance(flow, source).dat.data_ro).max(initial=0.0)
         whole, means = head_errors(flow, head)
         return SteadySolution(
-            state=flow.head,
+            state=flow.both,
             drawn=flow.head,
             monitor=density_monitor(wanted_density(estimate, 1), options),
             estimate=estimate.total,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar
 
 from firedrake import Function
+from mpi4py import MPI
 from pydantic import Field
 
 from cases.elliptic.solutions import elliptic_solution
+from cases.elliptic.square import check_in_unit_square
 from cases.options import CaseOptions
 from cases.steady_case import SteadyCase, SteadyOptions
 from cases.units import Unit
@@ -41,6 +43,16 @@ class LShape(SteadyCase):
     def mesh(self, options: LShapeOptions):
         """Return an even mesh of triangles."""
         return l_shape(size=options.resolution)
+
+    def check_mesh(self, options: LShapeOptions, mesh) -> None:
+        """See :meth:`cases.case.Case.check_mesh`; the solution is known in the L, on any part of it."""
+        check_in_unit_square(self.name, mesh)
+        deepest = mesh.comm.allreduce(float(mesh.coordinates.dat.data_ro.min(axis=1).max(initial=0.0)), MPI.MAX)
+        if deepest > 0.5 + 1e-9:
+            raise ValueError(
+                f"option mesh: got a vertex with x and y from {deepest:.4g} on, expected none where both are more than "
+                "0.5, which is cut out of the L"
+            )
 
     def solve(self, options: LShapeOptions, mesh, start: Function | None) -> SteadySolution:
         """See :meth:`cases.steady_case.SteadyCase.solve`."""

@@ -25,7 +25,7 @@ class Burgers2dOptions(ScalarOptions):
     resolution: int = Field(
         32, ge=2, le=1000, description="squares a side, each cut into four triangles; n give 2 n (n + 1) + 1 vertices"
     )
-    move_every: int = Field(5, ge=1, le=1_000_000, description="time steps between two looks at the mesh")
+    move_every: int = Field(10, ge=1, le=1_000_000, description="time steps between two looks at the mesh")
 
 
 class Burgers2dCase(ScalarCase):

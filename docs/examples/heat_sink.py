@@ -6,14 +6,12 @@ import firedrake as fd
 import gmsh
 from pydantic import Field
 
-from cases.steady_case import SteadyCase, SteadyOptions
+from cases.steady_case import SteadyCase, SteadyOptions, density_monitor
 from cases.units import Unit
 from fem.error_estimate import recovery_estimate
 from fem.solver_parameters import NEWTON_LU
 from fem.steady import Quantity, SteadySolution
 from meshing.gmsh_mesh import Side, gmsh_mesh
-from meshing.monitor import FieldMonitor
-from meshing.shaping import Shaping
 
 WIDTH, BASE, FIN, HEIGHT = 0.05, 0.006, 0.004, 0.02  # m
 HEATED, COOLED = 1, 2  # markers of the boundary
@@ -23,7 +21,7 @@ AIR, FILM, RADIATION = 293.0, 25.0, 0.9 * 5.67e-8  # K, W/(m^2 K), W/(m^2 K^4)
 class HeatSinkOptions(SteadyOptions):
     """Options: those of all steady cases, and what is special here."""
 
-    resolution: Annotated[float, Unit("m")] = Field(0.0015, gt=1e-4, le=0.004, description="length of edges [m]")
+    resolution: Annotated[float, Unit("m")] = Field(0.001, gt=1e-4, le=0.004, description="length of edges [m]")
     power: Annotated[float, Unit("W/m**2")] = Field(2e4, gt=0, le=1e5, description="heat from below [W/m^2]")
 
 
@@ -57,27 +55,24 @@ class HeatSink(SteadyCase):
         return gmsh_mesh("heat_sink", 2, build, fd.COMM_WORLD)
 
     def solve(self, options: HeatSinkOptions, mesh, start: fd.Function | None) -> SteadySolution:
-        """Solve by Newton's method; ask for cells where the heat flux is great."""
-        space = fd.FunctionSpace(mesh, "CG", 1)
-        T, v = fd.Function(space, name="temperature [K]").assign(AIR + 50.0), fd.TestFunction(space)
+        """Solve by Newton's method; ask for cells where the heat flux bends."""
+        T = fd.Function(fd.FunctionSpace(mesh, "CG", 1), name="temperature [K]").assign(AIR + 50.0)
         if start is not None:
             T.dat.data_wo[:] = start.dat.data_ro
-        k = 20.0 * (1.0 - 5e-4 * (T - 293.0))
+        v, k = fd.TestFunction(T.function_space()), 20.0 * (1.0 - 5e-4 * (T - 293.0))
         lost = FILM * (T - AIR) + RADIATION * (T**4 - AIR**4)
-        given = fd.Constant(options.power)
-        fd.solve(k * fd.inner(fd.grad(T), fd.grad(v)) * fd.dx + lost * v * fd.ds(COOLED) - given * v * fd.ds(HEATED) == 0,
-                 T, solver_parameters=NEWTON_LU)  # fmt: skip
-        density = fd.Function(fd.FunctionSpace(mesh, "DG", 0)).interpolate(
-            fd.sqrt(fd.inner(k * fd.grad(T), k * fd.grad(T)))
-        )
-        shaping = Shaping(smoothing=options.monitor_smoothing, max_size_ratio=options.max_size_ratio)
-        estimate = recovery_estimate(mesh, fd.grad(T), 1).total
-        balance = fd.assemble(lost * fd.ds(COOLED)) / fd.assemble(given * fd.ds(HEATED))
-        return SteadySolution(
-            state=T, drawn=T, monitor=FieldMonitor(density, shaping), estimate=estimate,
-            quantities={
-                "temperature above the air": Quantity(T.dat.data_ro.max() - AIR, "K"),
-                "estimated error": Quantity(estimate, "K"),
-                "heat out over heat in": Quantity(balance, published=1.0, source="balance of heat"),
-            },
-        )  # fmt: skip
+        inside = k * fd.inner(fd.grad(T), fd.grad(v)) * fd.dx
+        across = lost * v * fd.ds(COOLED) - fd.Constant(options.power) * v * fd.ds(HEATED)
+        fd.solve(inside + across == 0, T, solver_parameters=NEWTON_LU)
+        estimate = recovery_estimate(mesh, fd.grad(T), 1)
+        bend, least = fd.grad(estimate.recovered), options.power / (20.0 * WIDTH)  # K/m^2
+        wanted = fd.Function(fd.FunctionSpace(mesh, "DG", 0)).interpolate(least + fd.sqrt(fd.inner(bend, bend)))
+        hottest = mesh.comm.allreduce(T.dat.data_ro.max(), max)
+        balance = fd.assemble(lost * fd.ds(COOLED)) / (options.power * WIDTH)
+        quantities = {
+            "hottest, above the air": Quantity(hottest - AIR, "K"),
+            "estimated error": Quantity(estimate.total, "K"),
+            "heat out over heat in": Quantity(balance, published=1.0, source="balance of heat"),
+        }
+        monitor = density_monitor(wanted, options)
+        return SteadySolution(T, T, monitor, estimate.total, quantities=quantities)

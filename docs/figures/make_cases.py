@@ -4,6 +4,7 @@ python docs/figures/make_cases.py                # all whose picture is not ther
 python docs/figures/make_cases.py swirl monai    # these anew
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import os

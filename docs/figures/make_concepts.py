@@ -4,6 +4,7 @@ python docs/figures/make_concepts.py                  # all, in about a minute
 python docs/figures/make_concepts.py limiter steady   # some
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import os
@@ -152,8 +153,10 @@ def limiter() -> None:
             edges = corners[:, 1:] - corners[:, :1]
             before = points[cells][:, 1:] - points[cells][:, :1]
             inverted = np.linalg.det(edges) * np.linalg.det(before) <= 0.0
-            colours = np.where(inverted, RED, "#dce7f0")
-            axes.add_collection(PolyCollection(corners, facecolors=colours, edgecolors=INK, linewidths=0.7, alpha=0.85))
+            for chosen, colour in ((~inverted, "#dce7f0"), (inverted, RED)):
+                axes.add_collection(
+                    PolyCollection(corners[chosen], facecolors=colour, edgecolors=INK, linewidths=0.7, alpha=0.7)
+                )
             if title.startswith("before"):
                 axes.add_collection(LineCollection(np.stack([points, asked], axis=1), colors=BLUE, linewidths=1.3))
                 axes.plot(*asked[inside].T, "o", color=BLUE, markersize=3)
@@ -179,13 +182,37 @@ def transfer() -> None:
         axes.add_patch(mpl.patches.Polygon(new, facecolor="none", edgecolor=BLUE, linewidth=2.2))
         for start, end in zip(old, new, strict=True):
             axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.2})
-        axes.text(0.2, 0.13, "before", size=11, color=MUTED, va="top")
+        axes.text(0.3, 0.1, "before", size=11, color=MUTED, va="top")
         axes.text(0.98, 0.42, "after", size=11, color=BLUE)
-        axes.text(0.61, 0.12, "swept: what flows through\nthe facet comes along", size=10, color="#8a6512", va="bottom")
-        axes.text(0.22, 0.62, "w", size=13, color=INK, style="italic", weight="bold")
-        axes.set(xlim=(0.0, 1.2), ylim=(0.0, 1.08), aspect="equal")
+        axes.text(0.72, 0.86, "swept by a facet: what\nis in there comes along", size=10, color="#8a6512", va="bottom")
+        axes.text(0.15, 0.24, "w", size=13, color=INK, style="italic", weight="bold")
+        axes.set(xlim=(0.0, 1.25), ylim=(0.0, 1.08), aspect="equal")
         axes.set_axis_off()
         save(figure, "concepts/transfer")
+
+
+def learned() -> None:
+    """Draw how a learned mover works: mesh, graph, what the network wants, the mesh that results."""
+    mesh, wanted = UnitSquareMesh(8, 8), ring_monitor()
+    moved = Mesh(get_mover("drift").move(mesh, wanted).coordinates)
+    points, cells = places(mesh)
+    after = places(moved)[0]
+    values = wanted(mesh).dat.data_ro
+    edges = np.unique(np.sort(np.concatenate([cells[:, [0, 1]], cells[:, [1, 2]], cells[:, [2, 0]]]), axis=1), axis=0)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(12.0, 3.4), layout="constrained")
+        first, second, third, last = figure.subplots(1, 4)
+        panel(first, mesh, wanted(mesh), "mesh and m", inches=2.8)
+        second.add_collection(LineCollection(points[edges], colors=MUTED, linewidths=0.8))
+        second.scatter(*points.T, c=values, cmap=FIELD, s=60, edgecolors=INK, linewidths=0.6, zorder=3)
+        third.add_collection(LineCollection(points[edges], colors="#dde2e7", linewidths=0.7))
+        third.quiver(*points.T, *(after - points).T, angles="xy", scale_units="xy", scale=1, color=BLUE, width=0.008)
+        for axes, title in ((second, "graph"), (third, "displacement")):
+            axes.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), aspect="equal")
+            axes.set_axis_off()
+            axes.set_title(title, loc="left", size=11, weight="bold", color=INK)
+        panel(last, moved, wanted(moved), "limited, moved", inches=2.8)
+        save(figure, "concepts/learned")
 
 
 def steady() -> None:
@@ -225,6 +252,7 @@ PICTURES: dict[str, Callable[[], None]] = {
     "monitor": monitor,
     "limiter": limiter,
     "transfer": transfer,
+    "learned": learned,
     "steady": steady,
 }
 

@@ -108,7 +108,7 @@ def generated(case: Case) -> str:
             "Both write a `report.html` and say where it is; without `--mover` the mesh stays as it is.",
             *measured(case.name),
             "## Options",
-            f"Set by `--set NAME=VALUE` or under `[options]` of a TOML file; `driftmesh options {case.name}` lists them.",
+            f"By `--set NAME=VALUE` or under `[options]` of a TOML file; `driftmesh options {case.name}` lists them.",
             options_table(case),
             "## Where it is",
             f"`{module.replace('.', '/')}.py`, [API](../api/{module}.md). {to_markdown(about)}",

@@ -15,12 +15,15 @@ OURS = ("meshing", "fem", "learned", "coupling", "cases")
 _MATHS_ROLE = re.compile(r":math:`([^`]+)`")
 _ROLE = re.compile(r":(?:\w+:)?(?:mod|class|func|meth|attr|data|exc):`~?([^`]+)`")
 _LITERAL = re.compile(r"(?<!`)``(?!`)([^`\n]+)``(?!`)")
+# Two units in a row, "[m] [s]", are a link in Markdown; not so in code and formulas.
+_UNITS = re.compile(r"(`[^`\n]*`|\$\$.*?\$\$|\\\(.*?\\\))|\](\s?)\[", re.S)
 _DIRECTIVE = re.compile(r"^(?P<indent> *)\.\. math::(?P<same>[^\n]*)\n(?P<rest>(?:(?:(?P=indent) +[^\n]*)?\n)*)", re.M)
 
 
 def to_markdown(text: str) -> str:
     """Return a docstring with its roles, literals and formulas in Markdown."""
     text = _DIRECTIVE.sub(_formula, text + "\n").rstrip("\n")
+    text = _UNITS.sub(lambda match: match[1] or f"]{match[2]}&#91;", text)
     text = _MATHS_ROLE.sub(lambda match: rf"\({match[1]}\)", text)
     text = _ROLE.sub(_reference, text)
     return _LITERAL.sub(r"`\1`", text)

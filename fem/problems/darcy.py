@@ -39,10 +39,13 @@ class DarcyFlow:
         q, in RT of lowest degree [m/s].
     head
         p, one value for each cell [m].
+    both
+        Of both together, of which they are the parts.
     """
 
     flux: Function
     head: Function
+    both: Function
 
 
 def solve_darcy(
@@ -105,8 +108,7 @@ def solve_darcy(
         right -= _expression(value) * dot(r, FacetNormal(mesh)) * ds(marker, degree=quadrature_degree)
     conditions = [DirichletBC(space.sub(0), value, marker) for marker, value in (flux or {}).items()]
     solve(left == right, solution, bcs=conditions, solver_parameters=SADDLE_LU)
-    found = [part.copy(deepcopy=True) for part in solution.subfunctions]
-    return DarcyFlow(*found)
+    return DarcyFlow(*solution.subfunctions, solution)
 
 
 def imbalance(flow: DarcyFlow, source: Any, quadrature_degree: int = 8) -> Function:

@@ -38,6 +38,7 @@ from fem.solver_parameters import flow_solver_parameters
 # Elements of velocity and pressure by the name of the pair: (family, degree, variant) each.
 PAIRS: dict[str, tuple[tuple[str, int, str | None], tuple[str, int, str | None]]] = {
     "taylor-hood": (("CG", 2, None), ("CG", 1, None)),
+    "taylor-hood-3": (("CG", 3, None), ("CG", 2, None)),
     "scott-vogelius": (("CG", 2, "alfeld"), ("DG", 1, "alfeld")),
 }
 

@@ -71,6 +71,11 @@ class PlateWithHole:
             raise ValueError(f"radius: got {self.radius}, expected less than the width {self.width} m")
 
     @property
+    def hole(self) -> Circle:
+        """The hole's shape."""
+        return Circle((0.0, 0.0), self.radius)
+
+    @property
     def exact(self) -> KirschPlate:
         """The solution."""
         material = self.material
@@ -117,7 +122,7 @@ class PlateWithHole:
             return sides | {HOLE: Side("hole", [arc])}
 
         mesh = gmsh_mesh("plate_with_hole", 2, build, comm)
-        attach_boundary(mesh, {HOLE: Circle((0.0, 0.0), radius)})
+        attach_boundary(mesh, {HOLE: self.hole})
         return mesh
 
     def solve(self, mesh, degree: int = 1) -> Function:

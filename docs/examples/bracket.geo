@@ -1,0 +1,25 @@
+// A bracket: an L with a hole in its foot. gmsh -2 bracket.geo makes bracket.msh.
+size = 0.06;
+Point(1) = {0, 0, 0, size};
+Point(2) = {1, 0, 0, size};
+Point(3) = {1, 0.5, 0, size};
+Point(4) = {0.5, 0.5, 0, size};
+Point(5) = {0.5, 1, 0, size};
+Point(6) = {0, 1, 0, size};
+Line(1) = {1, 2};
+Line(2) = {2, 3};
+Line(3) = {3, 4};
+Line(4) = {4, 5};
+Line(5) = {5, 6};
+Line(6) = {6, 1};
+Point(10) = {0.25, 0.25, 0, size};
+Point(11) = {0.37, 0.25, 0, size};
+Point(12) = {0.13, 0.25, 0, size};
+Circle(11) = {11, 10, 12};
+Circle(12) = {12, 10, 11};
+Curve Loop(1) = {1, 2, 3, 4, 5, 6};
+Curve Loop(2) = {11, 12};
+Plane Surface(1) = {1, 2};
+Physical Curve("outside", 1) = {1, 2, 3, 4, 5, 6};
+Physical Curve("hole", 2) = {11, 12};
+Physical Surface("bracket", 1) = {1};

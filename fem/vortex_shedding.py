@@ -1,0 +1,76 @@
+"""Periods of a flow that sheds vortices, from the record of its forces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+# Points of a record's spline in each of its intervals.
+_FINER = 20
+
+
+@dataclass(frozen=True)
+class Shedding:
+    """What the last periods of a record say.
+
+    Attributes
+    ----------
+    period
+        [s].
+    drag, lift
+        Greatest in the periods, in the unit of the record.
+    pressure_difference
+        Half a period after the first greatest lift.
+    spread
+        Greatest less least of the greatest lifts of these periods: how far the flow is from periodic.
+    """
+
+    period: float
+    drag: float
+    lift: float
+    pressure_difference: float
+    spread: float
+
+
+def shedding(times: np.ndarray, values: np.ndarray, periods: int = 2) -> Shedding | None:
+    """Return what the last periods of a record say, or None if there are not as many.
+
+    Periods go from greatest lift to greatest lift; between samples the record is a cubic spline.
+
+    Parameters
+    ----------
+    times
+        Increasing, shape (n,) [s].
+    values
+        Drag, lift and pressure difference, shape (n, 3).
+    periods
+        How many, 1 or more.
+
+    Notes
+    -----
+    The quantities of the benchmark 2D-2: M. Schaefer, S. Turek (1996), Notes on Numerical Fluid Mechanics 52, 547,
+    section 2.2.
+    """
+    if len(times) < 4:
+        return None
+    spline = CubicSpline(times, values)
+    fine = np.interp(np.arange((len(times) - 1) * _FINER + 1) / _FINER, np.arange(len(times)), times)
+    drag, lift, _ = spline(fine).T
+    # What a disturbance makes between two great ones is none. The jump of a beginning says nothing of how great.
+    late = lift[len(lift) // 2 :]
+    level = 0.5 * (late.max() + late.mean())
+    peaks = np.flatnonzero((lift[1:-1] > lift[:-2]) & (lift[1:-1] >= lift[2:]) & (lift[1:-1] > level)) + 1
+    if len(peaks) <= periods:
+        return None
+    first, last = peaks[-1 - periods], peaks[-1]
+    period = float(fine[last] - fine[first]) / periods
+    greatest = lift[peaks[-1 - periods :]]
+    return Shedding(
+        period=period,
+        drag=float(drag[first : last + 1].max()),
+        lift=float(greatest.max()),
+        pressure_difference=float(spline(fine[first] + 0.5 * period)[2]),
+        spread=float(np.ptp(greatest)),
+    )
