@@ -121,7 +121,7 @@ def load_case(path: Path) -> Case:
     if not (isinstance(chosen, Case) or _is_case_class(chosen)):
         raise InputError(f"case file: got CASE = {chosen!r} in {path}, expected a case or a class of one; {_REMEDY}")
     with _located(path):
-        case = chosen() if inspect.isclass(chosen) else chosen
+        case: Case = chosen() if isinstance(chosen, type) else chosen
     _check(case, path)
     case.file = path
     return case

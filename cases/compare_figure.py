@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cases.figures import COMPUTED, INK, MUTED, STYLE, elevation_unit
-from cases.moving_figures import colour_bar, colour_scale, draw_snapshot, mesh_picture
+from cases.moving_figures import SLENDER, colour_bar, colour_scale, draw_snapshot, mesh_picture
 
 _COLOURS = ("#8d96a0", COMPUTED, "#d1622b", "#3c8d5a", "#8a4fa3", "#b58a00")
 _DRY_DEPTH = 1e-4  # in case the runs' options have none [m]
@@ -40,9 +40,10 @@ def comparison_figure(
     size = np.ptp(next(iter(pictures.values()))[0].points, axis=0)
     records = {mover: _record(out / mover / "gauges.nc") for mover in runs}
     gauges = _gauges_of(records)
-    columns = min(len(runs), 3)
+    slender = size[1] < SLENDER * size[0]
+    columns = 1 if slender else min(len(runs), 3)
     rows = -(-len(runs) // columns)
-    width = 13.0 if columns > 1 else 7.0
+    width = 13.0 if columns > 1 or slender else 7.0
     inches = (width - 1.4) / columns
     above, below = rows * (inches * size[1] / size[0] + 0.75), 1.5 * len(gauges)
     with mpl.rc_context(STYLE):
@@ -57,7 +58,7 @@ def comparison_figure(
             axes.set_title(_words(runs[mover], float(chosen[mover]["time"])), loc="right", size=8, color=MUTED)
         for axes in panels[len(pictures) :]:
             axes.set_axis_off()
-        colour_bar(parts[0], panels, scale)
+        colour_bar(parts[0], panels, scale, below=slender)
         if gauges:
             plots = parts[1].subplots(len(gauges), 1, sharex=True, squeeze=False).ravel()
             for number, (axes, name) in enumerate(zip(plots, gauges, strict=True)):

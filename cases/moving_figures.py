@@ -19,6 +19,8 @@ from cases.mesh_drawing import MeshPicture, draw_mesh, drawn_box
 
 Array = NDArray[np.float64]
 LAND = "#c9c3b8"
+# Height over width of domains so slender that their panels stand one above the other, over the bar of colours.
+SLENDER = 0.1
 
 
 @dataclass(frozen=True)
@@ -126,12 +128,16 @@ def moving_mesh_figure(
     scale = colour_scale(snapshots[0], [field for _, field in pictures])
     box = drawn_box(*[picture for picture, _ in pictures])
     ratio = (box[3] - box[2]) / (box[1] - box[0])
-    columns = min(len(pictures), 2 if ratio < 0.53 else 3)
+    slender = ratio < SLENDER
+    columns = 1 if slender else min(len(pictures), 2 if ratio < 0.53 else 3)
     rows = -(-len(pictures) // columns)
-    width = 12.5 if columns > 1 else 6.5
+    width = 12.5 if columns > 1 or slender else 6.5
     inches = (width - 1.4) / columns
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, (inches * ratio + 0.35) * rows + 0.45), layout="constrained")
+        figure = Figure(
+            figsize=(width, (inches * ratio + (0.75 if slender else 0.35)) * rows + (1.1 if slender else 0.45)),
+            layout="constrained",
+        )
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, title, (picture, field) in zip(panels, titles, pictures, strict=False):
             draw_snapshot(axes, picture, field, scale, inches=inches)
@@ -139,13 +145,14 @@ def moving_mesh_figure(
             axes.set_title(title, loc="left", size=9.5, weight="bold")
         for axes in panels[len(pictures) :]:
             axes.set_axis_off()
-        colour_bar(figure, panels, scale)
+        colour_bar(figure, panels, scale, below=slender)
     return figure
 
 
-def colour_bar(figure: Any, panels: Any, scale: Scale) -> None:
+def colour_bar(figure: Any, panels: Any, scale: Scale, *, below: bool = False) -> None:
     """Add one bar of colours; pointed ends say that the limits leave out the extremes."""
     mappable = mpl.cm.ScalarMappable(scale.norm, mpl.colormaps[scale.colours])
-    bar = figure.colorbar(mappable, ax=panels, extend=scale.extend, pad=0.015, aspect=28, shrink=0.92)
+    place: dict[str, Any] = {"location": "bottom", "aspect": 60} if below else {"pad": 0.015, "aspect": 28}
+    bar = figure.colorbar(mappable, ax=panels, extend=scale.extend, shrink=0.92, **place)
     bar.set_label(scale.label)
     bar.outline.set_linewidth(0.5)

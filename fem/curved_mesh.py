@@ -12,12 +12,13 @@ from meshing.curves import BoundaryGeometry
 
 
 class CurvedMesh:
-    r"""A mesh of triangles with sides curved quadratically along curved walls, that follows a straight one.
+    r"""A mesh of triangles with sides curved along curved walls, that follows a straight one.
 
     The chords of a circle are off it by h^2 / 8R, which forces feel: a polygon of 63 sides in place of the cylinder of
     DFG 2D-1 has 0.1 % less drag, and as its sides become uneven, a lift that is 1 % off. With the middle of each side
-    on the curve, the area is right to O(h^4). Movers move the straight mesh; a steady flow is found on the curved one
-    (isoparametric elements). The topology is the same, and with it the numbering of nodes of the same element.
+    on the curve (degree 2) the area is right to O(h^4), with more of its points to higher order. Movers move the
+    straight mesh; a steady flow is found on the curved one (isoparametric elements). The topology is the same, and with
+    it the numbering of nodes of the same element.
 
     Parameters
     ----------
@@ -25,6 +26,8 @@ class CurvedMesh:
         Mesh of triangles with straight edges, the vertices of its curved walls on them.
     walls
         Shape of each curved wall, by boundary marker.
+    degree
+        Of the sides, as functions of a parameter: as a rule that of the velocity.
 
     Attributes
     ----------

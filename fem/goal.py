@@ -36,7 +36,7 @@ from mpi4py import MPI
 from ufl.core.expr import Expr
 
 from fem.error_estimate import Estimate
-from fem.solver_parameters import SADDLE_LU
+from fem.solver_parameters import NULL_PIVOTS, SADDLE_LU
 
 
 def adjoint_state(solve: Callable[[], Function], goal: Callable[[Function], Any]) -> tuple[Function, Function, float]:
@@ -94,7 +94,7 @@ def adjoint_state(solve: Callable[[], Function], goal: Callable[[Function], Any]
             problem,
             nullspace=options.get("transpose_nullspace") or nullspace,
             transpose_nullspace=nullspace,
-            solver_parameters=SADDLE_LU,
+            solver_parameters=SADDLE_LU | NULL_PIVOTS,
         ).solve()
     return u, z, float(value)
 

@@ -168,6 +168,8 @@ class NavierStokesStepper(TimeStepper):
         if self._keeps:
             # Here it is known when a new one pays: after the first, PETSc is not to make one by itself.
             parameters["snes_lag_preconditioner"] = -2
+            # A step of Newton's method fewer, of three; what it would change is far below the error of the time step.
+            parameters["snes_rtol"] = 1e-8
         self._solver = NonlinearVariationalSolver(
             NonlinearVariationalProblem(self.residual, state, bcs=problem.conditions(space)),
             solver_parameters=parameters,

@@ -17,6 +17,9 @@ MASS = {"ksp_type": "cg", "ksp_rtol": 1e-12, "ksp_max_it": 500, "pc_type": "jaco
 # For saddle points: pivots by numbers, which fill more than MUMPS expects of the pattern [%].
 SADDLE_LU = LU | {"mat_type": "aij", "mat_mumps_icntl_14": 200}
 
+# Besides, where something is free by a constant, such as a pressure: MUMPS finds out pivots that are 0.
+NULL_PIVOTS = {"mat_mumps_icntl_24": 1}
+
 # For nonlinear problems small enough for a factorisation: Newton's method in full steps, to rounding.
 NEWTON_LU = SADDLE_LU | {
     "snes_type": "newtonls",

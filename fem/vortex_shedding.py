@@ -7,9 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-# Points of a record's spline in each of its intervals.
-_FINER = 20
-
 
 @dataclass(frozen=True)
 class Shedding:
@@ -56,21 +53,22 @@ def shedding(times: np.ndarray, values: np.ndarray, periods: int = 2) -> Sheddin
     if len(times) < 4:
         return None
     spline = CubicSpline(times, values)
-    fine = np.interp(np.arange((len(times) - 1) * _FINER + 1) / _FINER, np.arange(len(times)), times)
-    drag, lift, _ = spline(fine).T
+    drag, lift = CubicSpline(times, values[:, 0]), CubicSpline(times, values[:, 1])
+    turns = lift.derivative().roots(extrapolate=False)
     # What a disturbance makes between two great ones is none. The jump of a beginning says nothing of how great.
-    late = lift[len(lift) // 2 :]
+    late = values[len(values) // 2 :, 1]
     level = 0.5 * (late.max() + late.mean())
-    peaks = np.flatnonzero((lift[1:-1] > lift[:-2]) & (lift[1:-1] >= lift[2:]) & (lift[1:-1] > level)) + 1
+    peaks = turns[(lift(turns) > level) & (lift(turns, 2) < 0.0)]
     if len(peaks) <= periods:
         return None
     first, last = peaks[-1 - periods], peaks[-1]
-    period = float(fine[last] - fine[first]) / periods
-    greatest = lift[peaks[-1 - periods :]]
+    period = float(last - first) / periods
+    greatest = lift(peaks[-1 - periods :])
+    turns = drag.derivative().roots(extrapolate=False)
     return Shedding(
         period=period,
-        drag=float(drag[first : last + 1].max()),
+        drag=float(drag(turns[(turns >= first) & (turns <= last)]).max()),
         lift=float(greatest.max()),
-        pressure_difference=float(spline(fine[first] + 0.5 * period)[2]),
+        pressure_difference=float(spline(first + 0.5 * period)[2]),
         spread=float(np.ptp(greatest)),
     )

@@ -16,8 +16,7 @@ from meshing.simplex import simplex_volumes
 def vorticity(state: Function) -> Function:
     """Return the vorticity of a flow [1/s], linear in each cell.
 
-    Exactly it is, of velocities that are quadratic in the cells; of those split into three it is interpolated in the
-    corners.
+    Of quadratic velocities it is just that; of others it is interpolated in the corners of the cells.
 
     Parameters
     ----------

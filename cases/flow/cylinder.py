@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -9,15 +10,16 @@ from firedrake import Function, PointEvaluator
 from pydantic import Field
 
 from cases.flow.steady_flow import (
+    SteadyFlowOptions,
     estimate_for_goals,
     further_fields,
     restrained_monitor,
     solve_flow,
     speed,
-    velocity_degree,
+    still,
 )
 from cases.options import CaseOptions
-from cases.steady_case import SteadyCase, SteadyOptions
+from cases.steady_case import SteadyCase
 from cases.units import Unit
 from fem.curved_mesh import CurvedMesh
 from fem.error_estimate import Estimate, wanted_density
@@ -43,19 +45,16 @@ GOALS: dict[str, tuple[tuple[float, float], ...]] = {
 }
 
 
-class CylinderOptions(SteadyOptions):
+class CylinderOptions(SteadyFlowOptions):
     """Options of the cylinder."""
 
     resolution: Annotated[float, Unit("m")] = Field(
-        0.045, ge=0.005, le=0.15, description="length of edges in the channel, which is 0.41 m wide"
+        0.07, ge=0.005, le=0.2, description="length of edges in the channel, which is 0.41 m wide"
     )
     cylinder_resolution: Annotated[float, Unit("m")] = Field(
-        0.008, ge=0.0005, le=0.03, description="length of edges at the cylinder, the radius of which is 0.05 m"
+        0.01, ge=0.0005, le=0.05, description="length of edges at the cylinder, the radius of which is 0.05 m"
     )
-    pair: Literal["taylor-hood", "taylor-hood-3", "scott-vogelius"] = Field(
-        "taylor-hood-3",
-        description="elements of velocity and pressure: P2 and P1, P3 and P2, or P2 and P1 without divergence anywhere",
-    )
+    degree: int = Field(4, ge=2, le=6, description="of the velocity's polynomials; those of the pressure have one less")
     goal: Literal["energy", "drag", "lift", "drag-and-lift"] = Field(
         "drag-and-lift",
         description="whose error the mesh is moved to make small, that of forces by their adjoint flows",
@@ -72,11 +71,6 @@ def inflow(x, t):
     return 4.0 * PEAK_VELOCITY * x[1] * (HEIGHT - x[1]) / HEIGHT**2, 0.0
 
 
-def still(x, t):
-    """Return the velocity of walls."""
-    return 0.0, 0.0
-
-
 class CylinderCase(SteadyCase):
     """Benchmark 2D-1 of Schäfer and Turek (1996) at Reynolds number 20, forces by volume, walls curved."""
 
@@ -90,7 +84,8 @@ class CylinderCase(SteadyCase):
         "and lift asks for cells. The error is the greater of the relative errors of drag and lift."
     )
     Options: ClassVar[type[CaseOptions]] = CylinderOptions
-    smallest: ClassVar[dict[str, Any]] = {"resolution": 0.1, "cylinder_resolution": 0.025, "rounds": 1}
+    markers: ClassVar[Mapping[int, str]] = {1: "inflow", 3: "bottom", 4: "top", CYLINDER: "cylinder"}
+    smallest: ClassVar[dict[str, Any]] = {"resolution": 0.15, "cylinder_resolution": 0.025, "degree": 2, "rounds": 1}
 
     def mesh(self, options: CylinderOptions):
         """Return a mesh graded towards the cylinder, with straight sides: it is this one that is moved."""
@@ -98,17 +93,18 @@ class CylinderCase(SteadyCase):
 
     def solve(self, options: CylinderOptions, mesh, start: Function | None) -> SteadySolution:
         """See :meth:`cases.steady_case.SteadyCase.solve`."""
-        degree = 3 if options.pair == "taylor-hood-3" else 2
-        curved = CurvedMesh(mesh, {CYLINDER: Circle(CENTRE, RADIUS)}, degree)
+        curved = CurvedMesh(mesh, {CYLINDER: Circle(CENTRE, RADIUS)}, options.degree)
         given = {1: inflow} | dict.fromkeys((3, 4, CYLINDER), still)
-        problem = NavierStokes(mesh=curved.mesh, viscosity=VISCOSITY, velocity=given, pair=options.pair)
+        problem = NavierStokes(
+            mesh=curved.mesh, viscosity=VISCOSITY, velocity=given, pair=options.pair, degree=options.degree
+        )
         flow = SteadyFlow(problem)
         solve_flow(flow, start, first=5.0 * VISCOSITY)
         quantities = measured(flow)
         goals = GOALS[options.goal]
         estimate = estimate_for_goals(flow, [adjoint_flow(flow, velocity={CYLINDER: goal}) for goal in goals])
         cells = curved.on_straight(estimate.cells)
-        density = wanted_density(Estimate(cells, estimate.total, estimate.recovered), velocity_degree(flow), floor=0.0)
+        density = wanted_density(Estimate(cells, estimate.total, estimate.recovered), options.degree, floor=0.0)
         return SteadySolution(
             state=flow.state,
             drawn=speed(flow),

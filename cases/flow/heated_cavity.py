@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import hypot, sqrt
 from typing import Any, ClassVar
 
@@ -43,6 +44,7 @@ class CavityCase(SteadyCase):
         "there, against published Nusselt numbers; with another Rayleigh or Prandtl number there is none."
     )
     Options: ClassVar[type[CaseOptions]] = CavityOptions
+    markers: ClassVar[Mapping[int, str]] = {1: "hot", 2: "cold", 3: "bottom", 4: "top"}
     smallest: ClassVar[dict[str, Any]] = {"resolution": 6, "rayleigh": 1e4, "rounds": 1}
 
     def mesh(self, options: CavityOptions):

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from firedrake import Function, FunctionSpace, VectorFunctionSpace, grad, inner, sqrt
 from firedrake.exceptions import ConvergenceError
+from pydantic import Field, model_validator
 
+from cases.steady_case import SteadyOptions
 from fem.error_estimate import Estimate, recover, recovery_estimate
 from fem.goal import goal_estimate
-from fem.problems.navier_stokes import PAIRS, SteadyFlow
+from fem.problems.navier_stokes import SteadyFlow, check_degree
 from meshing.computational import computational_points
 from meshing.monitor import FieldMonitor, Monitor
 from meshing.shaping import Shaping
 from meshing.simplex import simplex_volumes
 
 
-def velocity_degree(flow: SteadyFlow) -> int:
-    """Return the degree of the velocities of a flow's pair."""
-    return PAIRS[flow.problem.pair][0][1]
+class SteadyFlowOptions(SteadyOptions):
+    """Options of every steady flow."""
+
+    pair: Literal["taylor-hood", "scott-vogelius"] = Field(
+        "taylor-hood",
+        description="elements of velocity and pressure; scott-vogelius, for which degree has to be 2, is without "
+        "divergence at every point, as far as sides are straight",
+    )
+    degree: int = Field(2, ge=2, le=6, description="of the velocity's polynomials; those of the pressure have one less")
+
+    @model_validator(mode="after")
+    def _check_degree(self) -> SteadyFlowOptions:
+        check_degree(self.pair, self.degree)
+        return self
+
+
+def still(x, t):
+    """Return the velocity of walls at rest."""
+    return 0.0, 0.0
 
 
 def solve_flow(flow: SteadyFlow, start: Function | None, *, first: float) -> None:
@@ -49,9 +68,10 @@ def flow_estimate(flow: SteadyFlow, velocity: Function) -> Estimate:
     Of it products are the diffusive part of what goals feel, see ``fem.flow_adjoint``; that by convection is of higher
     order, and that by pressure of the same.
     """
-    degree = velocity_degree(flow)
-    nu = flow.problem.nu
-    return recovery_estimate(flow.problem.mesh, grad(velocity), degree, energy=lambda gap: nu * inner(gap, gap))
+    problem = flow.problem
+    return recovery_estimate(
+        problem.mesh, grad(velocity), problem.degree, energy=lambda gap: problem.nu * inner(gap, gap)
+    )
 
 
 def estimate_for_goals(flow: SteadyFlow, adjoints: Sequence[Function]) -> Estimate:
@@ -106,8 +126,7 @@ def restrained_monitor(density: Function, *, restraint: float, smoothing: float,
 def speed(flow: SteadyFlow) -> Function:
     """Return the speed in the nodes of the velocity [m/s]; collective."""
     velocity = flow.state.subfunctions[0]
-    family, degree, variant = PAIRS[flow.problem.pair][0]
-    space = FunctionSpace(flow.problem.mesh, family, degree, variant=variant)
+    space = FunctionSpace(flow.problem.mesh, "CG", flow.problem.degree)
     return Function(space, name="speed [m/s]").interpolate(sqrt(inner(velocity, velocity)))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from firedrake import Constant, Function, SpatialCoordinate, UnitSquareMesh, as_vector, cos, exp, pi, sin
 from pydantic import Field
@@ -54,6 +55,13 @@ class TaylorGreen(Case):
         "equations; the error is that of the velocity at the end."
     )
     Options: ClassVar[type[CaseOptions]] = TaylorGreenOptions
+    smallest: ClassVar[Mapping[str, Any]] = {
+        "resolution": 4,
+        "dt": 0.05,
+        "t_end": 0.1,
+        "move_every": 1,
+        "motion_steps": 1,
+    }
 
     def mesh(self, options: TaylorGreenOptions):
         """Return ``resolution`` squares a side, each cut into four triangles by its diagonals."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from firedrake import Function
@@ -55,6 +56,7 @@ class CookCase(SteadyCase):
         "material there is none."
     )
     Options: ClassVar[type[CaseOptions]] = CookOptions
+    markers: ClassVar[Mapping[int, str]] = {2: "loaded", 3: "clamped"}
     smallest: ClassVar[dict[str, Any]] = {"resolution": 12.0, "rounds": 1}
 
     def mesh(self, options: CookOptions):

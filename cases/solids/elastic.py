@@ -37,8 +37,8 @@ def solve_and_estimate(
     Returns
     -------
     Function, Estimate, float
-        The displacement [m]; an estimate for ``wanted_density``; and the error estimated, in the unit of the goal, or of
-        the energy norm [sqrt(J/m)].
+        The displacement [m]; an estimate for ``wanted_density``; and the error estimated, in the unit of the goal or
+        of the energy norm [sqrt(J/m)].
     """
     if goal is None:
         u = solve()

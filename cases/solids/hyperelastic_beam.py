@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import hypot
 from typing import Any, ClassVar
 
@@ -36,18 +37,19 @@ class BeamOptions(SolidOptions):
 
 
 class BeamCase(SteadyCase):
-    """A neo-Hookean cantilever of length 1, E I = 1, nu = 0, in plane strain; see :mod:`fem.problems.hyperelasticity`."""
+    """A cantilever of length 1, E I = 1, nu = 0, neo-Hookean, see :mod:`fem.problems.hyperelasticity`."""
 
     name: ClassVar[str] = "hyperelastic-beam"
     summary: ClassVar[str] = "neo-Hookean cantilever bent by most of its length, beside the elastica"
     title: ClassVar[str] = "Hyperelastic beam"
     description: ClassVar[str] = (
-        "A cantilever is bent by a force at its tip whose direction stays. The error is how far the tip is from that of "
-        "the elastica, over its way. The elastica is infinitely thin: shear and stretch of the body, which it does "
+        "A cantilever is bent by a force at its tip whose direction stays. The error is how far the tip is from that "
+        "of the elastica, over its way. The elastica is infinitely thin: shear and stretch of the body, which it does "
         "without, go like the square of the thickness and are left of the error on fine meshes: 0.2 % at a slenderness "
         "of 25 and the load 10."
     )
     Options: ClassVar[type[CaseOptions]] = BeamOptions
+    markers: ClassVar[Mapping[int, str]] = {CLAMPED: "clamped", LOADED: "loaded"}
     smallest: ClassVar[dict[str, Any]] = {"slenderness": 10, "rows": 2, "rounds": 1}
 
     def mesh(self, options: BeamOptions):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from firedrake import Function, FunctionSpace
@@ -43,10 +44,11 @@ class PlateCase(SteadyCase):
     title: ClassVar[str] = "Plate with a hole"
     description: ClassVar[str] = (
         "A plate is pulled along x; at the top of its hole the stress is three times as high. The solution is exact. "
-        "The error is that in the energy norm or, with goal=stress-peak, the relative one of the mean stress around the "
-        "peak, for which an adjoint solution says where cells are needed."
+        "The error is that in the energy norm or, with goal=stress-peak, the relative one of the mean stress around "
+        "the peak, for which an adjoint solution says where cells are needed."
     )
     Options: ClassVar[type[CaseOptions]] = PlateOptions
+    markers: ClassVar[Mapping[int, str]] = {1: "left", 2: "right", 3: "bottom", 4: "top", HOLE: "hole"}
     smallest: ClassVar[dict[str, Any]] = {"resolution": 0.6, "rounds": 1}
 
     def mesh(self, options: PlateOptions):

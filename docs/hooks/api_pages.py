@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import re
 from pathlib import Path
 
+from docstrings import to_markdown
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
@@ -43,7 +43,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Make the pages: one for each folder with a table of its modules, and those of the modules."""
     for folder, what in FOLDERS.items():
-        rows = [f"| [`{name}`](../{name}.md) | {_plain(summary)} |" for name, summary in modules(folder)]
+        rows = [f"| [`{name}`](../{name}.md) | {cell(summary)} |" for name, summary in modules(folder)]
         table = "\n".join(["| module | |", "|---|---|", *rows])
         page = f"---\ntitle: {folder}\n---\n\n# `{folder}`\n\n{what[0].upper()}{what[1:]}.\n\n{table}\n"
         files.append(File.generated(config, f"api/{folder}/index.md", content=page))
@@ -53,6 +53,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def _plain(text: str) -> str:
+def cell(summary: str) -> str:
     """Return a line of a docstring for a cell of a table."""
-    return re.sub(r"``([^`]+)``", r"`\1`", text).replace("|", "\\|")
+    return to_markdown(summary).replace("|", "\\|")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # PETSc reads mkdocs's arguments too and would say at the end which of them it has no use for.
 os.environ["PETSC_OPTIONS"] = "-options_left no " + os.environ.get("PETSC_OPTIONS", "")
 
+from docstrings import to_markdown
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -29,13 +31,21 @@ from cases.registry import CASES, get_case
 DOCS = Path(__file__).parents[1]
 PLACEHOLDER = "[[case]]"
 GALLERY = "[[cases]]"
+# Fields, by the folder that a case's module is in.
+FIELDS = {
+    "": "Shallow water",
+    "transport": "Transport",
+    "elliptic": "Elliptic",
+    "solids": "Solids",
+    "flow": "Flow",
+}
 _BOUNDS = {"gt": "> {}", "ge": "≥ {}", "lt": "< {}", "le": "≤ {}"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Fill the section Cases of the navigation."""
     (section,) = (entry["Cases"] for entry in config.nav if "Cases" in entry)
-    section += [f"cases/{name}.md" for name in CASES]
+    section += [{field: [f"cases/{name}.md" for name in names]} for field, names in by_field().items()]
     return config
 
 
@@ -58,7 +68,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
         case = get_case(name)
         page.meta.setdefault("title", case.title)
         before, _, after = markdown.partition(PLACEHOLDER)
-        return "\n".join([head(case), before, generated(case), after])
+        return "\n".join([head(case), before, generated(case, page.meta.get("suites", [])), after])
     return markdown
 
 
@@ -68,16 +78,27 @@ def picture(name: str) -> str | None:
     return f"../figures/cases/{file.name}" if file.is_file() else None
 
 
+def by_field() -> dict[str, list[str]]:
+    """Return the names of the cases by their field."""
+    found: dict[str, list[str]] = {field: [] for field in FIELDS.values()}
+    for name, place in CASES.items():
+        *_, folder, _ = ("", *place.split(":")[0].split(".")[1:])
+        found[FIELDS[folder]].append(name)
+    return {field: names for field, names in found.items() if names}
+
+
 def gallery() -> str:
-    """Return a card for each case."""
-    cards = []
-    for name in CASES:
-        case = get_case(name)
-        source = picture(name)
-        # Raw HTML: its addresses are those of the built site, where this page is a folder.
-        image = f'<img src="{source}" alt="" loading="lazy">' if source else ""
-        cards.append(f'<a href="{name}/">{image}<b>{case.title}</b><span>{name}: {case.summary}</span></a>')
-    return f'<div class="gallery">{"".join(cards)}</div>'
+    """Return a card for each case, by field."""
+    parts = []
+    for field, names in by_field().items():
+        cards = []
+        for name in names:
+            case, source = get_case(name), picture(name)
+            # Raw HTML: its addresses are those of the built site, where this page is a folder.
+            image = f'<img src="{source}" alt="" loading="lazy">' if source else ""
+            cards.append(f'<a href="{name}/">{image}<b>{case.title}</b><span>{name}: {case.summary}</span></a>')
+        parts += [f"## {field}", f'<div class="gallery">{"".join(cards)}</div>']
+    return "\n\n".join(parts)
 
 
 def head(case: Case) -> str:
@@ -96,8 +117,8 @@ def head(case: Case) -> str:
 PICTURED = "mmpde"
 
 
-def generated(case: Case) -> str:
-    """Return how to run a case, its options, what was measured, and where it is."""
+def generated(case: Case, suites: list[str]) -> str:
+    """Return how to run a case, its options, what was measured (in suites of other names, too), and where it is."""
     movers = ",".join(run_movers())
     about = inspect.getdoc(type(case)) or ""
     module = type(case).__module__
@@ -106,12 +127,13 @@ def generated(case: Case) -> str:
             "## Run it",
             f"```bash\ndriftmesh run {case.name} --mover drift\ndriftmesh compare {case.name} --movers {movers}\n```",
             "Both write a `report.html` and say where it is; without `--mover` the mesh stays as it is.",
-            *measured(case.name),
+            *measured(case.name, *suites),
             "## Options",
             f"By `--set NAME=VALUE` or under `[options]` of a TOML file; `driftmesh options {case.name}` lists them.",
             options_table(case),
             "## Where it is",
-            f"`{module.replace('.', '/')}.py`, [API](../api/{module}.md). {to_markdown(about)}",
+            f"`{module.replace('.', '/')}.py`, [API](../api/{module}.md).",
+            to_markdown(about),
             "",
         ]
     )
@@ -135,16 +157,22 @@ def options_table(case: Case) -> str:
     return "\n".join(rows)
 
 
-def measured(name: str) -> list[str]:
-    """Return the rows of the tables of benchmarks and validation that are about a case."""
+def measured(*names: str) -> list[str]:
+    """Return the rows of the tables of benchmarks and validation that are about a case, or a suite about it."""
     parts = []
     for file, words in (("benchmarks.md", "Error reduction"), ("validation.md", "Published values")):
-        text = (DOCS / file).read_text("utf-8")
-        for header, rows in tables(text):
-            mine = [row for row in rows if _cells(row)[0] == name]
+        for header, rows in tables((DOCS / file).read_text("utf-8")):
+            mine = [row for row in rows if is_about(row, names)]
             if mine:
                 parts += [f"{words} ([how it was measured](../{file})):", "\n".join([*header, *mine])]
     return ["## Measured", *parts] if parts else []
+
+
+def is_about(row: str, names: Sequence[str]) -> bool:
+    """Tell whether the first or second cell of a row is one of the names, or begins with it: "swirl, mmpde: error"."""
+    known = [re.escape(name).replace("\\-", "[- ]") for name in names]
+    wanted = re.compile(f"(?:{'|'.join(known)})(?:[,:(]|$)", re.IGNORECASE)
+    return any(wanted.match(cell) for cell in _cells(row)[:2])
 
 
 def tables(text: str) -> list[tuple[list[str], list[str]]]:
@@ -155,11 +183,6 @@ def tables(text: str) -> list[tuple[list[str], list[str]]]:
         if len(lines) > 2 and set(lines[1]) <= set("|-: "):
             found.append((lines[:2], lines[2:]))
     return found
-
-
-def to_markdown(text: str) -> str:
-    """Return a docstring without its roles."""
-    return re.sub(r":\w+:`~?([^`]+)`", r"`\1`", text).replace("``", "`")
 
 
 def _cells(row: str) -> list[str]:

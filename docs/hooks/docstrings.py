@@ -23,10 +23,10 @@ _DIRECTIVE = re.compile(r"^(?P<indent> *)\.\. math::(?P<same>[^\n]*)\n(?P<rest>(
 def to_markdown(text: str) -> str:
     """Return a docstring with its roles, literals and formulas in Markdown."""
     text = _DIRECTIVE.sub(_formula, text + "\n").rstrip("\n")
-    text = _UNITS.sub(lambda match: match[1] or f"]{match[2]}&#91;", text)
     text = _MATHS_ROLE.sub(lambda match: rf"\({match[1]}\)", text)
     text = _ROLE.sub(_reference, text)
-    return _LITERAL.sub(r"`\1`", text)
+    text = _LITERAL.sub(r"`\1`", text)
+    return _UNITS.sub(lambda match: match[1] or f"]{match[2]}&#91;", text)
 
 
 def _formula(match: re.Match[str]) -> str:

@@ -74,7 +74,7 @@ def head(name: str) -> str:
     ]
     source = picture(name)
     if source:
-        parts.append(f"![A lattice of the unit square that {name} has moved]({source})")
+        parts.append(f"![A lattice of the unit square that {name} has moved]({source}){{ width=460 }}")
     if name in run_movers():
         parts.append(f"```bash\ndriftmesh run swirl --mover {name}\n```")
     return "\n\n".join([*parts, ""])

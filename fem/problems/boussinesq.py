@@ -29,7 +29,7 @@ from firedrake import (
 from firedrake.exceptions import ConvergenceError
 from ufl.form import Form
 
-from fem.solver_parameters import NEWTON_LU
+from fem.solver_parameters import NEWTON_LU, NULL_PIVOTS
 
 # From one Rayleigh number to the next, most: Newton's method goes on from the solution of the one before.
 CONTINUATION = 10.0
@@ -138,7 +138,8 @@ class HeatedCavity:
             space, [space.sub(0), VectorSpaceBasis(constant=True, comm=mesh.comm), space.sub(2)]
         )
         problem = NonlinearVariationalProblem(convection_residual(w, number, Constant(self.prandtl)), w, bcs=conditions)
-        solver = NonlinearVariationalSolver(problem, nullspace=constants, solver_parameters=NEWTON_LU)
+        parameters = NEWTON_LU | NULL_PIVOTS
+        solver = NonlinearVariationalSolver(problem, nullspace=constants, solver_parameters=parameters)
         if start is not None:
             w.assign(Function(space, val=start.dat))
         reached, factor, good = (

@@ -38,9 +38,11 @@ from fem.solver_parameters import flow_solver_parameters
 # Elements of velocity and pressure by the name of the pair: (family, degree, variant) each.
 PAIRS: dict[str, tuple[tuple[str, int, str | None], tuple[str, int, str | None]]] = {
     "taylor-hood": (("CG", 2, None), ("CG", 1, None)),
-    "taylor-hood-3": (("CG", 3, None), ("CG", 2, None)),
     "scott-vogelius": (("CG", 2, "alfeld"), ("DG", 1, "alfeld")),
 }
+
+# Least and greatest degree of the velocity.
+_DEGREES = {"taylor-hood": (2, 6), "scott-vogelius": (2, 2)}
 
 # By what the viscosity may fall from one steady flow to the next, and by what at least; it is the square root of the
 # ratio before where Newton's method does not follow.
@@ -48,6 +50,20 @@ _LARGEST_RATIO, _LEAST_RATIO = 4.0, 1.05
 
 BoundaryVelocity = Callable[[Expr, Constant], Any]
 """Makes the velocity [m/s] on a part of the boundary, a vector of UFL, of the place x [m] and the time t [s]."""
+
+
+def check_degree(pair: str, degree: int) -> None:
+    """Check that a pair of ``PAIRS`` is there with velocities of a degree.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    least, most = _DEGREES[pair]
+    if not least <= degree <= most:
+        expected = f"{least}" if least == most else f"{least} to {most}"
+        raise ValueError(f"degree: got {degree} for {pair}, expected {expected}, that of the velocity")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,9 +77,10 @@ class NavierStokes:
     constant velocity stays constant however the mesh moves, whatever the scheme in time: its nodal values do not
     change and it has no gradient, so that there is no geometric conservation law left to be met.
 
-    Two pairs of elements, both on triangles with straight edges wherever their vertices go:
+    Two pairs of elements, both on triangles wherever their vertices go:
 
     - ``taylor-hood``: continuous P2 and P1, of order 3 for u in L2 and 2 for p; the divergence vanishes in the mean.
+      With another ``degree`` k of the velocity Pk and P(k-1), of orders k + 1 and k.
     - ``scott-vogelius``: continuous P2 and discontinuous P1 on the three parts into which each triangle is split at its
       barycentre (Alfeld's split, within the element: the mesh is not refined). The divergence of the velocity is such a
       pressure, so that it vanishes at each point, and the velocity does not see gradients in f. The split is affine:
@@ -82,6 +99,8 @@ class NavierStokes:
         flow that goes on as it is acts, :math:`\nu \partial_n u - p n = 0`, which lets a flow out.
     pair
         Name in ``PAIRS``.
+    degree
+        Of the velocity's polynomials; of ``taylor-hood`` 2 to 6, of ``scott-vogelius`` 2.
     force
         Makes f [m/s^2] as boundary velocities are made; None for no force.
     quadrature_degree
@@ -95,11 +114,12 @@ class NavierStokes:
     Raises
     ------
     ValueError
-        For a pair that there is not, a viscosity that is not positive, a marker that the boundary has not.
+        For a pair or degree that there is not, a viscosity that is not positive, a marker that the boundary has not.
 
     References
     ----------
-    C. Taylor, P. Hood (1973), Comput. Fluids 1, 73. D. N. Arnold, J. Qin (1992), Advances in Computer Methods for PDEs
+    C. Taylor, P. Hood (1973), Comput. Fluids 1, 73. D. Boffi (1994), Math. Models Methods Appl. Sci. 4, 223, for higher
+    degrees. D. N. Arnold, J. Qin (1992), Advances in Computer Methods for PDEs
     7, 28, for the second pair. J. Donea, S. Giuliani, J. P. Halleux (1982), Comput. Methods Appl. Mech. Eng. 33, 689.
     """
 
@@ -107,6 +127,7 @@ class NavierStokes:
     viscosity: float
     velocity: Mapping[int, BoundaryVelocity]
     pair: str = "taylor-hood"
+    degree: int = 2
     force: BoundaryVelocity | None = None
     quadrature_degree: int = 6
     time: Constant = field(init=False, default_factory=lambda: Constant(0.0))
@@ -115,6 +136,7 @@ class NavierStokes:
     def __post_init__(self) -> None:
         if self.pair not in PAIRS:
             raise ValueError(f"pair: got {self.pair!r}, expected one of {', '.join(PAIRS)}")
+        check_degree(self.pair, self.degree)
         if not (self.viscosity > 0.0 and isfinite(self.viscosity)):
             raise ValueError(f"viscosity: got {self.viscosity}, expected more than 0 m^2/s; for slight friction, 1e-6")
         unknown = sorted(set(self.velocity) - self._markers())
@@ -140,7 +162,8 @@ class NavierStokes:
     def space(self) -> FunctionSpace:
         """Return the space of (u, p)."""
         cell, dimension = self.mesh.ufl_cell(), self.mesh.geometric_dimension
-        velocity, pressure = (FiniteElement(f, cell=cell, degree=k, variant=v) for f, k, v in PAIRS[self.pair])
+        more = self.degree - PAIRS[self.pair][0][1]
+        velocity, pressure = (FiniteElement(f, cell=cell, degree=k + more, variant=v) for f, k, v in PAIRS[self.pair])
         return FunctionSpace(self.mesh, MixedElement(VectorElement(velocity, dim=dimension), pressure))
 
     def residual(self, state: Function, *, mesh_velocity: Expr | None = None) -> Form:

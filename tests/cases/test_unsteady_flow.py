@@ -50,6 +50,14 @@ def test_the_divergence_free_pair_runs(tmp_path: Path) -> None:
     assert 0.0 < run["metrics"]["error"] < 0.02
 
 
+def test_steps_are_as_long_as_each_other(tmp_path: Path) -> None:
+    """No sliver is left before an output, over which forces and mesh velocities would be divided."""
+    options = ("resolution=2", "dt=0.03", "t_end=0.2", "output_interval=0.1")
+    assert execute(RunRequest("taylor-green", assignments=options, out=tmp_path / "run"), quiet=True) == "done"
+    run = _run_json(tmp_path / "run")
+    assert (run["steps"], run["metrics"]["t_end"]) == (8, 0.2)
+
+
 # -- the wake ---------------------------------------------------------------------------------------------------
 
 
@@ -114,6 +122,18 @@ def test_a_run_stopped_and_gone_on_with_is_the_whole_one(wake: Path, driftmesh, 
         xarray.open_dataset(tmp_path / "parts" / "forces.nc", engine="h5netcdf") as other,
     ):
         xarray.testing.assert_identical(one, other)
+
+
+def test_a_mesh_that_cannot_go_straight_stays(monkeypatch, tmp_path: Path) -> None:
+    def refuse(self, target) -> None:
+        raise ValueError("target: got a cell with -0.1 of its volume on the straight way there")
+
+    monkeypatch.setattr("fem.navier_stokes_stepper.NavierStokesStepper.begin_motion", refuse)
+    options = (*WAKE[:3], "t_end=0.06", "move_every=1")
+    request = RunRequest("cylinder-wake", mover="mmpde", assignments=options, out=tmp_path / "run")
+    assert execute(request, quiet=True) == "done"
+    run = _run_json(tmp_path / "run")
+    assert (run["moves"], run["metrics"]["failed_moves"]) == (0, 3)
 
 
 def test_every_mover(tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+"""Runs of cases for the validation, as users run them."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def run_case(case: str, mover: str, *assignments: str) -> dict[str, Any]:
+    """Return the ``run.json`` of a run of a case, in a folder that is gone then.
+
+    Parameters
+    ----------
+    case, mover
+        Their names.
+    assignments
+        Options, ``key=value``.
+    """
+    from cases.run import RunRequest, execute
+
+    with tempfile.TemporaryDirectory() as name:
+        execute(RunRequest(case, mover=mover, assignments=assignments, out=Path(name)), quiet=True)
+        return json.loads((Path(name) / "run.json").read_text())
