@@ -88,3 +88,16 @@ def abort_all_ranks_on_crash(comm) -> None:
         comm.Abort(1)
 
     sys.excepthook = hook
+
+
+def end_together(comm) -> None:
+    """Let the ranks end the process together; collective, to be called when PETSc's work is done.
+
+    What Python's garbage collector finds of PETSc's objects is freed by PetscFinalize, all ranks together; but it
+    leaves out those that have none, for which the others then wait for ever. An object that every rank leaves behind
+    keeps that from happening. On one rank there is nothing to do.
+    """
+    if comm.size > 1:
+        from petsc4py import PETSc
+
+        PETSc.Vec().create(comm=comm)

@@ -11,7 +11,7 @@ from firedrake import Function
 from pydantic import Field
 
 from cases.moving import Movement
-from cases.options import MovingOptions
+from cases.options import MESH, FilePath, MovingOptions
 from cases.units import Unit
 from fem.navier_stokes_stepper import IMPLICIT_TABLEAUX
 from fem.problems.navier_stokes import BoundaryVelocity, NavierStokes
@@ -23,6 +23,7 @@ from meshing.shaping import Shaping
 class FlowOptions(MovingOptions):
     """Options of every case of incompressible flow; the mesh moves while the flow steps."""
 
+    mesh: Annotated[str, FilePath()] = Field("", description=MESH)
     dt: Annotated[float, Unit("s")] = Field(0.01, gt=0, le=10, description="time step [s]")
     tableau: Literal[tuple(IMPLICIT_TABLEAUX)] = Field(  # type: ignore[valid-type]
         "sdirk2", description="implicit Runge-Kutta scheme"

@@ -46,7 +46,8 @@ def adjoint_state(solve: Callable[[], Function], goal: Callable[[Function], Any]
 
     .. math:: F'(u; w, z) = J'(u; w)\quad\text{for all } w,\qquad z = 0 \text{ where } u \text{ is given}
 
-    Of a linear problem with the load l, J(u) is then l(z), but for what comes from values of u that are given.
+    Of a linear problem with the load l and a linear goal, J(u) is l(z), but for what comes from values of u that are
+    given.
 
     Parameters
     ----------

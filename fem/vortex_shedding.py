@@ -18,6 +18,8 @@ class Shedding:
         [s].
     drag, lift
         Greatest in the periods, in the unit of the record.
+    lift_amplitude
+        Half the difference between the greatest and the least lift.
     pressure_difference
         Half a period after the first greatest lift.
     spread
@@ -27,6 +29,7 @@ class Shedding:
     period: float
     drag: float
     lift: float
+    lift_amplitude: float
     pressure_difference: float
     spread: float
 
@@ -64,11 +67,14 @@ def shedding(times: np.ndarray, values: np.ndarray, periods: int = 2) -> Sheddin
     first, last = peaks[-1 - periods], peaks[-1]
     period = float(last - first) / periods
     greatest = lift(peaks[-1 - periods :])
-    turns = drag.derivative().roots(extrapolate=False)
+    least = lift(turns[(turns >= first) & (turns <= last)]).min()
+    of_drag = drag.derivative().roots(extrapolate=False)
+    of_drag = np.append(of_drag[(of_drag >= first) & (of_drag <= last)], [first, last])
     return Shedding(
         period=period,
-        drag=float(drag(turns[(turns >= first) & (turns <= last)]).max()),
+        drag=float(drag(of_drag).max()),
         lift=float(greatest.max()),
+        lift_amplitude=0.5 * float(greatest.max() - least),
         pressure_difference=float(spline(first + 0.5 * period)[2]),
         spread=float(np.ptp(greatest)),
     )

@@ -49,10 +49,10 @@ class CylinderOptions(SteadyFlowOptions):
     """Options of the cylinder."""
 
     resolution: Annotated[float, Unit("m")] = Field(
-        0.07, ge=0.005, le=0.2, description="length of edges in the channel, which is 0.41 m wide"
+        0.075, ge=0.005, le=0.2, description="length of edges in the channel, which is 0.41 m wide"
     )
     cylinder_resolution: Annotated[float, Unit("m")] = Field(
-        0.01, ge=0.0005, le=0.05, description="length of edges at the cylinder, the radius of which is 0.05 m"
+        0.009, ge=0.0005, le=0.05, description="length of edges at the cylinder, the radius of which is 0.05 m"
     )
     degree: int = Field(4, ge=2, le=6, description="of the velocity's polynomials; those of the pressure have one less")
     goal: Literal["energy", "drag", "lift", "drag-and-lift"] = Field(

@@ -75,7 +75,8 @@ def wake_quantities(times: np.ndarray, values: np.ndarray, periods: int) -> Mapp
         name: Quantity(value, unit, 0.5 * (low + high), f"Schäfer, Turek 1996, {low:g} to {high:g}")
         for (name, (low, high)), value, unit in zip(PUBLISHED.items(), measured, units, strict=True)
     }
-    return {**quantities, "spread of greatest lifts": Quantity(found.spread)}
+    further = {"amplitude of the lift": found.lift_amplitude, "spread of greatest lifts": found.spread}
+    return quantities | {name: Quantity(value) for name, value in further.items()}
 
 
 class CylinderWake(Case):
@@ -102,6 +103,7 @@ class CylinderWake(Case):
         "frequency are known within intervals from the benchmark of Schäfer and Turek (1996)."
     )
     Options: ClassVar[type[CaseOptions]] = CylinderWakeOptions
+    markers: ClassVar[Mapping[int, str]] = {INFLOW: "inflow", 3: "bottom", 4: "top", CYLINDER: "cylinder"}
     smallest: ClassVar[Mapping[str, Any]] = {
         "resolution": 0.1,
         "cylinder_resolution": 0.025,

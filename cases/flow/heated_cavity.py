@@ -12,7 +12,7 @@ from pydantic import Field
 from cases.options import CaseOptions
 from cases.steady_case import SteadyCase, SteadyOptions, density_monitor
 from fem.error_estimate import recovery_estimate, wanted_density
-from fem.problems.boussinesq import REFINED, HeatedCavity
+from fem.problems.boussinesq import PUBLISHED, REFINED, HeatedCavity
 from fem.steady import Quantity, SteadySolution
 from meshing.monitor import SumMonitor
 
@@ -30,6 +30,15 @@ class CavityOptions(SteadyOptions):
         1e6, ge=1.0, le=1e7, description="Rayleigh number; published are 1e3, 1e4, 1e5 and 1e6, and so is their error"
     )
     prandtl: float = Field(0.71, ge=0.01, le=100.0, description="Prandtl number; 0.71 of air")
+
+
+def published_nusselt(options: CavityOptions) -> tuple[float | None, str]:
+    """Return the Nusselt number published for the options and where; None and nothing where there is none."""
+    if options.prandtl != HeatedCavity.prandtl or options.rayleigh not in PUBLISHED:
+        return None, ""
+    if options.rayleigh in REFINED:
+        return REFINED[options.rayleigh], "Hortmann, Perić and Scheuerer (1990)"
+    return PUBLISHED[options.rayleigh], "de Vahl Davis (1983)"
 
 
 class CavityCase(SteadyCase):
@@ -57,8 +66,7 @@ class CavityCase(SteadyCase):
         w = problem.solve(mesh, options.rayleigh, start=start)
         u, _, temperature = split(w)
         heat, flow = (recovery_estimate(mesh, flux, DEGREE) for flux in (grad(temperature), grad(u)))
-        known = REFINED.get(options.rayleigh) if options.prandtl == HeatedCavity.prandtl else None
-        source = "" if known is None else "Hortmann, Peric and Scheuerer (1990)"
+        known, source = published_nusselt(options)
         numbers = {
             "Nusselt number, mean over the cavity": problem.nusselt(w),
             "Nusselt number at the hot wall": -problem.wall_nusselt(w, problem.hot),

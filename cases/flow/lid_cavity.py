@@ -35,6 +35,7 @@ class LidCavityOptions(SteadyFlowOptions):
     """Options of the cavity."""
 
     resolution: int = Field(24, ge=4, le=200, description="squares a side, each cut into two triangles")
+    rounds: int = Field(3, ge=0, le=100, description="most moves; each is followed by a solve")
     reynolds: float = Field(
         1000.0, ge=1.0, le=5000.0, description="Reynolds number; published here are 100, 400 and 1000"
     )

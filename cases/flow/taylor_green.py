@@ -55,6 +55,7 @@ class TaylorGreen(Case):
         "equations; the error is that of the velocity at the end."
     )
     Options: ClassVar[type[CaseOptions]] = TaylorGreenOptions
+    markers: ClassVar[Mapping[int, str]] = {1: "left", 2: "right", 3: "bottom", 4: "top"}
     smallest: ClassVar[Mapping[str, Any]] = {
         "resolution": 4,
         "dt": 0.05,

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 from cases.flow.cylinder_wake import PUBLISHED
+from cases.validation.case_runs import run_case
 from cases.validation.experiments import fitted_rate
 from cases.validation.row import Row
 
@@ -30,7 +27,7 @@ def taylor_green_order(mover: str, pair: str, *, sizes: tuple[int, ...] = _SIZES
     sizes
         Squares a side.
     """
-    runs = [_run("taylor-green", mover, f"pair={pair}", f"resolution={n}", *_IN_TIME) for n in sizes]
+    runs = [run_case("taylor-green", mover, f"pair={pair}", f"resolution={n}", *_IN_TIME) for n in sizes]
     errors = [run["metrics"]["error"] for run in runs]
     return fitted_rate([1.0 / n for n in sizes], errors), errors
 
@@ -57,7 +54,7 @@ def cylinder_wake() -> Iterator[Row]:
     """DFG 2D-2 on the fixed mesh and on one that follows the wake, at the defaults of the case."""
     for mover in ("none", "mmpde", "drift"):
         began = time.perf_counter()
-        run = _run("cylinder-wake", mover)
+        run = run_case("cylinder-wake", mover)
         seconds = time.perf_counter() - began
         metrics = run["metrics"]
         for name, (low, high) in PUBLISHED.items():
@@ -74,12 +71,3 @@ def cylinder_wake() -> Iterator[Row]:
             )
             seconds = 0.0
         yield Row("DFG 2D-2", f"{mover}: volume lost of what flows in", "at most", 1e-7, metrics["mass_drift_rel"])
-
-
-def _run(case: str, mover: str, *assignments: str) -> dict[str, Any]:
-    """Return the ``run.json`` of a run of a case in a folder that is gone then."""
-    from cases.run import RunRequest, execute
-
-    with tempfile.TemporaryDirectory() as name:
-        execute(RunRequest(case, mover=mover, assignments=assignments, out=Path(name)), quiet=True)
-        return json.loads((Path(name) / "run.json").read_text())

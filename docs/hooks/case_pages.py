@@ -191,6 +191,8 @@ def _cells(row: str) -> list[str]:
 
 def _number(value: Any) -> str:
     """Return a default or a bound as it would be written on the command line."""
+    if value is None or value == "":
+        return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, float):

@@ -108,7 +108,8 @@ def solve_darcy(
         right -= _expression(value) * dot(r, FacetNormal(mesh)) * ds(marker, degree=quadrature_degree)
     conditions = [DirichletBC(space.sub(0), value, marker) for marker, value in (flux or {}).items()]
     solve(left == right, solution, bcs=conditions, solver_parameters=SADDLE_LU)
-    return DarcyFlow(*solution.subfunctions, solution)
+    flux_found, head_found = solution.subfunctions
+    return DarcyFlow(flux_found, head_found, solution)
 
 
 def imbalance(flow: DarcyFlow, source: Any, quadrature_degree: int = 8) -> Function:

@@ -8,12 +8,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from firedrake import (
+    Function,
+    Identity,
+    SpatialCoordinate,
+    TestFunction,
+    UnitSquareMesh,
+    VectorFunctionSpace,
+    as_vector,
+    assemble,
+    derivative,
+    dot,
+    dx,
+    grad,
+    inner,
+    sin,
+)
 
 from cases.registry import get_case
 from cases.run import RunRequest, execute
 from coupling.registry import get_mover
 from coupling.steady import SteadyAdaptation
 from fem.analytic.elastica import elastica_tip
+from fem.problems.elasticity import Material
+from fem.problems.hyperelasticity import material_stress, material_stress_estimate, stored_energy
 
 CASES = ("plate-with-hole", "cook-membrane", "hyperelastic-beam", "heated-cavity")
 
@@ -97,6 +115,20 @@ def test_elastica() -> None:
     assert elastica_tip(0.01)[0] == pytest.approx(0.01 / 3.0, rel=1e-4)
     with pytest.raises(ValueError, match=r"^load: got 0\.0, expected 0\.01 to 100$"):
         elastica_tip(0.0)
+
+
+def test_material_stress() -> None:
+    """F S is the derivative of the energy; of what is turned and stretched evenly the estimate sees no error."""
+    mesh, material = UnitSquareMesh(2, 2), Material(young=2.0, poisson=0.3)
+    space = VectorFunctionSpace(mesh, "CG", 2)
+    x, v = SpatialCoordinate(mesh), TestFunction(space)
+    u = Function(space).interpolate(0.2 * as_vector([sin(2.0 * x[1]) + x[0], x[0] * x[1]]))
+    expected = assemble(derivative(stored_energy(u, material) * dx(degree=10), u, v)).dat.data_ro
+    stress = dot(Identity(2) + grad(u), material_stress(u, material))
+    found = assemble(inner(stress, grad(v)) * dx(degree=10)).dat.data_ro
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
+    turned = Function(space).interpolate(as_vector([-0.7 * x[1] - 0.4 * x[0], 0.9 * x[0] - 0.3 * x[1]]))
+    assert material_stress_estimate(turned, material).total < 1e-12 < material_stress_estimate(u, material).total
 
 
 def test_beam_moved() -> None:

@@ -160,6 +160,7 @@ def test_periods_of_a_known_record() -> None:
     assert found is not None
     assert found.period == pytest.approx(1 / 3, rel=1e-4)
     assert (found.drag, found.lift) == (pytest.approx(3.23, rel=1e-5), pytest.approx(0.98, rel=1e-5))
+    assert found.lift_amplitude == pytest.approx(1.0, rel=1e-5)
     assert found.pressure_difference == pytest.approx(2.48, rel=1e-5) and found.spread < 1e-5
     quantities = wake_quantities(times, values, 2)
     assert quantities["Strouhal number"].value == pytest.approx(0.3, rel=1e-4)

@@ -24,7 +24,7 @@ from cases.run import SIMULATIONS
 PAGES = [page for page in pages() if blocks(page)]
 # Figures take longer than such runs do: they are drawn where a reader begins, and left out on the other pages.
 DRAWN = ROOT / "docs" / "index.md"
-SMALL_MONAI = {"resolution": 0.4, "t_end": 4, "output_interval": 1}
+SMALL_MONAI = {"resolution": 0.4, "t_end": 1, "output_interval": 0.5}
 
 
 def smallest(case: str) -> dict:
