@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-from cases.run import RunRequest, execute
+from cases.validation.case_runs import run_case
 from cases.validation.experiments import fitted_rate
 from cases.validation.row import Row
 
@@ -30,7 +26,7 @@ def orders() -> Iterator[Row]:
         ("burgers-2d", "error_l1", 0.9, "order 1 at shocks; exact solution of Guermond, Pasquetti and Popov 2011", ()),
     ):
         began = time.perf_counter()
-        runs = [_run(case, "none", (f"resolution={n}", *options)) for n in SIZES]
+        runs = [run_case(case, "none", f"resolution={n}", *options) for n in SIZES]
         measured = fitted_rate([1.0 / n for n in SIZES], [run["metrics"][norm] for run in runs])
         seconds = time.perf_counter() - began
         mesh = f"{runs[0]['cells']:,} to {runs[-1]['cells']:,} cells, error {runs[-1]['metrics'][norm]:.3g}"
@@ -44,7 +40,7 @@ def kept() -> Iterator[Row]:
         fixed = None
         for mover in MOVERS:
             began = time.perf_counter()
-            run = _run(case, mover, (f"resolution={SIZES[1]}",))
+            run = run_case(case, mover, f"resolution={SIZES[1]}")
             seconds = time.perf_counter() - began
             metrics = run["metrics"]
             row = partial(Row, "transport", mesh=f"{run['cells']:,} cells, {run['moves']} moves")
@@ -66,11 +62,3 @@ def transport() -> Iterator[Row]:
     """All of them."""
     yield from orders()
     yield from kept()
-
-
-def _run(case: str, mover: str, assignments: Sequence[str]) -> dict[str, Any]:
-    """Run a case and return its run.json."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder)
-        execute(RunRequest(case, mover=mover, assignments=tuple(assignments), out=out), quiet=True)
-        return json.loads((out / "run.json").read_text())
