@@ -63,17 +63,19 @@ def lid_cavity() -> Iterator[Row]:
 
 
 def backward_step() -> Iterator[Row]:
-    """Reattachments and separation within 1 % of Gartling's."""
+    """Reattachments and separation on moved meshes within 1 % of Gartling's, and nearer than on the fixed one."""
     suite = "backward-facing step, Re 800"
-    for mover in MOVERS:
+    fixed = _run("backward-step", "none")["metrics"]["error"]
+    for mover in MOVERS[1:]:
         summary = _run("backward-step", mover)
-        seconds = summary["wall_s"]
-        for name, one in summary["metrics"]["quantities"].items():
+        mesh, metrics = summary["mesh"], summary["metrics"]
+        greatest = "greatest relative error"
+        yield Row(
+            suite, greatest, "at most", fixed, metrics["error"], 0.0, summary["wall_s"], mesh, "that on the fixed mesh"
+        )
+        for name, one in metrics["quantities"].items():
             known, value = one["published"], one["value"]
-            yield Row(
-                suite, f"{name} [m]", "within", known, value, 0.01 * known, seconds, summary["mesh"], one["source"]
-            )
-            seconds = 0.0
+            yield Row(suite, f"{name} [m]", "within", known, value, 0.01 * known, 0.0, mesh, one["source"])
 
 
 def flow_steady() -> Iterator[Row]:
