@@ -20,7 +20,7 @@ measured them; their numbers hold for the machine, versions and date stated in e
     python benchmarks/profile_shallow_water.py      # where the time of a step goes
     python benchmarks/movers.py                     # time and equidistribution of the movers
     python benchmarks/error_reduction.py            # what they do to errors, on polygons and in running solves
-    python benchmarks/cases.py                      # error reduction of every mover in every case, an hour
+    python benchmarks/every_case.py                 # error reduction of every mover in every case, an hour
     python benchmarks/ablations.py                  # what the parts of drift are good for; trains variants, an hour
 
 Nothing else should run on the machine meanwhile; the scripts print the load they find when they start.

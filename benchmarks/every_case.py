@@ -1,8 +1,8 @@
 """Error reduction of every mover in every case, as `driftmesh compare` gives it: a section of docs/benchmarks.md.
 
-    python benchmarks/cases.py                    # all cases that have not been measured; then writes the section
-    python benchmarks/cases.py --cases l-shape    # some
-    python benchmarks/cases.py --again drift      # measure some movers again
+    python benchmarks/every_case.py               # all cases that have not been measured; then writes the section
+    python benchmarks/every_case.py --cases l-shape    # some
+    python benchmarks/every_case.py --again drift      # measure some movers again
 
 All with their defaults. What has been measured stays in results/cases, so that it goes on where it was stopped.
 """
@@ -65,7 +65,7 @@ def report(cases: list[str], movers: list[str], about: dict) -> str:
     found = {case: runs for case in cases if (runs := compared(case, movers))}
     commits = {run["commit"] for runs in found.values() for run in runs.values()}
     text = (
-        f"Measured by `benchmarks/cases.py` on {about['date']}: {about['cpu']}, {about['cores']} cores, two processes "
+        f"Measured by `benchmarks/every_case.py` on {about['date']}: {about['cpu']}, {about['cores']} cores, two processes "
         f"of one thread; commit {', '.join(sorted(map(str, commits)))}. Every case with its defaults, as "
         "`driftmesh compare CASE` runs it. *error* is that of the case on the fixed mesh (`driftmesh cases` and the "
         "pages of the cases say in which norm), the movers' columns its reduction (ER = 1 less the error over that of "
