@@ -34,7 +34,8 @@ class ShallowWaterMotion:
 
     The bed in the nodes is linear in time between where they are and where they go. The still water s is not carried
     by the mesh but filled up to its level L again; R and T, see
-    :meth:`fem.problems.shallow_water.ShallowWater.residual`, cancel for it, so that it stays still to rounding, at emerged islands, too. Discharges are carried as they are.
+    :meth:`fem.problems.shallow_water.ShallowWater.residual`, cancel for it, so that it stays still to
+    rounding, at emerged islands, too. Discharges are carried as they are.
 
     Sampled in other nodes the bed holds another volume of still water. It is shifted as a whole, step by step, to hold
     what it held when the motion began: mass is kept to rounding after each step, and the shift, of second order in the

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from cases.moving import FIXED
-from cases.validation.case_runs import run_case
+from cases.validation.case_runs import mesh_of, run_case
 from cases.validation.row import Row
 
 MOVERS = (FIXED, "mmpde", "drift")
@@ -53,15 +52,10 @@ class Check:
                     one.get("value", float("nan")),
                     tolerance=abs(published) * shares[mover != FIXED],
                     seconds=seconds,
-                    mesh=_mesh(run),
+                    mesh=mesh_of(run),
                     source=one.get("source", ""),
                 )
                 seconds = 0.0
-
-
-def _mesh(run: dict[str, Any]) -> str:
-    moved = "fixed" if run["mover"] == FIXED else f"{run['metrics'].get('best_round', 0)} moves by {run['mover']}"
-    return f"{run['cells']:,} cells, {run['dofs']:,} unknowns, {moved}"
 
 
 # By Rayleigh number: squares a side, and the shares for the Nusselt number at the wall and the mean one.
