@@ -127,9 +127,10 @@ def summary(run: dict[str, Any]) -> Markup:
         where = "the gauge" if len(errors) == 1 else f"{len(errors)} gauges"
         text += Markup("; the surface lies within {} cm rms of the reference at {}").format(spread, where)
     elif metrics.get("error") is not None:
-        text += Markup("; error {}").format(number(metrics["error"], ".2e"))
+        text += Markup("; error {}").format(plain(metrics["error"]))
     for name, one in list((metrics.get("quantities") or {}).items())[:1]:
-        text += Markup("; {} {} {}").format(name, number(one.get("value"), ".6g"), one.get("unit") or "")
+        unit = f" {one['unit']}" if one.get("unit") else ""
+        text += Markup("; {} {}{}").format(name, number(one.get("value"), ".6g"), unit)
     if metrics.get("mass_drift_rel") is not None:
         text += Markup("; mass drifts by {} of the whole").format(number(metrics["mass_drift_rel"], ".1e"))
     return text + "."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from cases.animation import load_maps
 from cases.figures import COMPUTED, INK, STYLE
@@ -42,7 +42,7 @@ def write_steady_figures(
     save_figure(file, moving_mesh_figure(chosen, dry_depth=0.0, titles=titles))
     label = str(chosen[0].get("label", "u"))
     words = "before the first move and in the best round" if len(chosen) > 1 else "as it was solved on"
-    gallery = [(file, f"{label[:1].upper()}{label[1:]} with the mesh, {words}.")]
+    gallery = [(file, f"{label if len(label) == 1 else label[:1].upper() + label[1:]} with the mesh, {words}.")]
     if len(rounds) > 1:
         file = out / "figures" / "rounds.png"
         save_figure(file, rounds_figure(rounds, best))
@@ -62,6 +62,9 @@ def rounds_figure(rounds: Sequence[Mapping[str, float | None]], best: int) -> Fi
                 axes.plot(*zip(*known, strict=True), color=colour, marker="o", markersize=4, label=label)
         axes.axvline(best, color="#9aa3ad", linewidth=0.7, linestyle=(0, (4, 3)))
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("moves")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
