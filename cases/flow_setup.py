@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from firedrake import Function
@@ -122,4 +122,32 @@ def flow_movement(state: Function, options: FlowOptions) -> Movement:
         every=options.move_every,
         threshold=options.move_threshold,
         transfer=options.transfer,
+    )
+
+
+def flow_setup(
+    problem: NavierStokes,
+    state: Function,
+    begin: Callable[[], None],
+    options: Any,
+    *,
+    exact: BoundaryVelocity | None = None,
+    obstacle: Obstacle | None = None,
+) -> FlowSetup:
+    """Return the setup of a flow with the options that all have, ``t_end`` among them."""
+    return FlowSetup(
+        problem=problem,
+        initial=state,
+        begin=begin,
+        dt=options.dt,
+        tableau=options.tableau,
+        solver="lu-kept",
+        motion_steps=options.motion_steps,
+        t_end=options.t_end,
+        output_interval=options.output_interval,
+        checkpoint_interval=options.checkpoint_interval,
+        movement=flow_movement(state, options),
+        exact=exact,
+        obstacle=obstacle,
+        exact_output=options.exact_output,
     )

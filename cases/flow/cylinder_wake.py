@@ -10,7 +10,7 @@ from firedrake import Function, SpatialCoordinate, as_vector, exp
 from pydantic import Field
 
 from cases.case import Case
-from cases.flow_setup import FlowOptions, FlowSetup, Obstacle, flow_movement
+from cases.flow_setup import FlowOptions, FlowSetup, Obstacle, flow_setup
 from cases.options import CaseOptions
 from cases.units import Unit
 from fem.problems.navier_stokes import NavierStokes, SteadyFlow
@@ -150,18 +150,4 @@ class CylinderWake(Case):
             points=np.array([[CENTRE[0] - RADIUS, CENTRE[1]], [CENTRE[0] + RADIUS, CENTRE[1]]]),
             quantities=lambda times, values: wake_quantities(times, values, options.periods),
         )
-        return FlowSetup(
-            problem=problem,
-            initial=state,
-            begin=begin,
-            dt=options.dt,
-            tableau=options.tableau,
-            solver="lu-kept",
-            motion_steps=options.motion_steps,
-            t_end=options.t_end,
-            output_interval=options.output_interval,
-            checkpoint_interval=options.checkpoint_interval,
-            movement=flow_movement(state, options),
-            obstacle=obstacle,
-            exact_output=options.exact_output,
-        )
+        return flow_setup(problem, state, begin, options, obstacle=obstacle)

@@ -9,7 +9,7 @@ from firedrake import Constant, Function, SpatialCoordinate, UnitSquareMesh, as_
 from pydantic import Field
 
 from cases.case import Case
-from cases.flow_setup import FlowOptions, FlowSetup, flow_movement
+from cases.flow_setup import FlowOptions, FlowSetup, flow_setup
 from cases.options import CaseOptions
 from cases.units import Unit
 from fem.navier_stokes_stepper import IMPLICIT_TABLEAUX
@@ -86,18 +86,4 @@ class TaylorGreen(Case):
         def begin() -> None:
             state.subfunctions[0].interpolate(as_vector(exact(SpatialCoordinate(mesh), Constant(0.0))))
 
-        return FlowSetup(
-            problem=problem,
-            initial=state,
-            begin=begin,
-            dt=options.dt,
-            tableau=options.tableau,
-            solver="lu-kept",
-            motion_steps=options.motion_steps,
-            t_end=options.t_end,
-            output_interval=options.output_interval,
-            checkpoint_interval=options.checkpoint_interval,
-            movement=flow_movement(state, options),
-            exact=exact,
-            exact_output=options.exact_output,
-        )
+        return flow_setup(problem, state, begin, options, exact=exact)

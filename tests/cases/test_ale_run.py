@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from firedrake import COMM_WORLD
+from run_files import run_json
 
 from cases.checkpoint import load_checkpoint
 from cases.run import RunRequest, execute
 
 # The wave reaches the islet and begins to flood it.
 WAVE = ("resolution=0.4", "t_end=13", "output_interval=3", "checkpoint_interval=5", "move_every=15", "transfer=ale")
-
-
-def _run_json(out: Path) -> dict:
-    return json.loads((out / "run.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +28,7 @@ def wave(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_water_is_kept_and_maps_are_of_meshes_on_their_way(wave: Path) -> None:
-    run = _run_json(wave)
+    run = run_json(wave)
     assert run["moves"] > 10 and run["metrics"]["mass_drift_rel"] <= 1e-12
     assert (run["metrics"]["tangled_moves"], run["metrics"]["failed_moves"]) == (0, 0)
     maps = [dict(np.load(file)) for file in sorted((wave / "maps").glob("[0-9]*.npz"))]
@@ -68,7 +64,7 @@ def test_a_run_stopped_anywhere_goes_on(
     outcome = driftmesh("run", "monai", "--resume", "--out", "parts")
     assert (outcome.code, outcome.err) == (0, "")
     same_gauges(wave, tmp_path / "parts", 1e-12)
-    whole, parts = _run_json(wave), _run_json(tmp_path / "parts")
+    whole, parts = run_json(wave), run_json(tmp_path / "parts")
     assert (whole["steps"], whole["moves"]) == (parts["steps"], parts["moves"])
 
 
@@ -81,7 +77,7 @@ def test_scalar_laws(case: str, no_figures, tmp_path: Path) -> None:
         assignments = ("resolution=12", end, "move_every=10", f"transfer={transfer}")
         request = RunRequest(case, mover="mmpde", assignments=assignments, out=tmp_path / transfer)
         assert execute(request, quiet=True) == "done"
-        run = _run_json(tmp_path / transfer)
+        run = run_json(tmp_path / transfer)
         assert run["metrics"]["mass_drift_rel"] <= 1e-12 and run["moves"] > 5
         errors[transfer] = run["metrics"]["error"]
     print(case, errors)

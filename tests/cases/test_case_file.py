@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import textwrap
@@ -12,6 +11,7 @@ from pathlib import Path
 import gmsh
 import numpy as np
 import pytest
+from run_files import run_json
 
 from cases.case_file import find_case
 from cases.errors import InputError
@@ -62,12 +62,8 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def _run_json(out: Path) -> dict:
-    return json.loads((out / "run.json").read_text())
-
-
 def _mean(out: Path) -> float:
-    return _run_json(out)["metrics"]["quantities"]["mean"]["value"]
+    return run_json(out)["metrics"]["quantities"]["mean"]["value"]
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +94,7 @@ def _mesh(geometry: Path) -> None:
 
 def test_a_python_file_is_a_case(user: Path, tmp_path: Path) -> None:
     assert execute(RunRequest("../user/slope.py", out=tmp_path / "run"), quiet=True) == "done"
-    run = _run_json(tmp_path / "run")
+    run = run_json(tmp_path / "run")
     assert (run["case"], run["case_file"]) == ("slope", str(user / "slope.py"))
     assert _mean(tmp_path / "run") == pytest.approx(1.5, rel=1e-14)
 
@@ -235,7 +231,7 @@ def test_the_example_runs_on_its_mesh(bracket: Path, user: Path, tmp_path: Path)
     for mover in ("none", "mmpde"):
         request = RunRequest(str(bracket / "bracket.toml"), mover=mover, out=tmp_path / mover)
         assert execute(request, quiet=True) == "done"
-        errors[mover] = _run_json(tmp_path / mover)["metrics"]["error"]
+        errors[mover] = run_json(tmp_path / mover)["metrics"]["error"]
     config = tomllib.loads((tmp_path / "mmpde" / "config.toml").read_text())
     assert config["options"]["mesh"] == str(bracket / "bracket.msh")
     # The singularity of the corner is that of the L: where the mesh goes there, a fifth of the error goes at least.
@@ -293,9 +289,9 @@ def test_the_heat_sink(user: Path, tmp_path: Path) -> None:
         options = ("resolution=2 mm", "rounds=2")
         request = RunRequest(str(EXAMPLES / "heat_sink.py"), mover=mover, assignments=options, out=out[mover])
         assert execute(request, quiet=True) == "done"
-        metrics = _run_json(out[mover])["metrics"]
+        metrics = run_json(out[mover])["metrics"]
         assert metrics["quantities"]["heat out over heat in"]["value"] == pytest.approx(1.0, abs=1e-9)
-    assert _run_json(out["mmpde"])["metrics"]["estimate"] < 0.95 * _run_json(out["none"])["metrics"]["estimate"]
+    assert run_json(out["mmpde"])["metrics"]["estimate"] < 0.95 * run_json(out["none"])["metrics"]["estimate"]
 
 
 def test_newton_s_law_alone_is_a_constant_balance(user: Path) -> None:
@@ -317,7 +313,7 @@ def test_two_ranks(user: Path, mpiexec, tmp_path: Path) -> None:
     bad.write_text(textwrap.dedent("x = 1\ny = x / 0\n"))
     outcome = mpiexec(2, ["driftmesh", "run", good, "--mover", "mmpde", "--set", "rounds=1", "--out", tmp_path / "two"])
     assert (outcome.code, outcome.err) == (0, "")
-    assert _run_json(tmp_path / "two")["ranks"] == 2
+    assert run_json(tmp_path / "two")["ranks"] == 2
     assert _mean(tmp_path / "two") == pytest.approx(1.5, rel=1e-12)
     outcome = mpiexec(2, ["driftmesh", "run", bad, "--out", tmp_path / "bad"])
     assert outcome.code == 2 and "bad.py:2: ZeroDivisionError: division by zero" in outcome.err

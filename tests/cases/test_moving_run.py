@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from firedrake import COMM_SELF, COMM_WORLD, Function
 from firedrake.exceptions import ConvergenceError
 from firedrake.petsc import PETSc
+from run_files import run_json
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridReader
 
@@ -27,10 +27,6 @@ WAVE = ("resolution=0.4", "t_end=13", "output_interval=3", "checkpoint_interval=
 MOVERS = ("mmpde", "monge-ampere")
 # What of a checkpoint measures the run, and is not what it computes.
 TIMES = {"solver_s", "io_s", "loop_s", "mover_s", "monitor_s", "transfer_s", "overhead_s", "overhead_moves"}
-
-
-def _run_json(out: Path) -> dict:
-    return json.loads((out / "run.json").read_text())
 
 
 def _maps(out: Path) -> list[dict[str, np.ndarray]]:
@@ -61,7 +57,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("mover", MOVERS)
 def test_numbers_of_the_moves(mover: str, runs: dict[str, Path]) -> None:
-    run = _run_json(runs[mover])
+    run = run_json(runs[mover])
     metrics = run["metrics"]
     assert run["mover"] == mover
     assert run["moves"] == run["steps"] // 15 > 10
@@ -310,7 +306,7 @@ def test_a_mover_that_fails_every_second_time(otherwise, monkeypatch, no_figures
     made: list[Swaying] = []
     monkeypatch.setattr("cases.moving.get_mover", lambda _: made.append(Swaying(otherwise)) or made[-1])
     assert execute(RunRequest("monai", mover="mmpde", assignments=SHORT, out=tmp_path), quiet=True) == "done"
-    run = _run_json(tmp_path)
+    run = run_json(tmp_path)
     looks = run["steps"] // 5
     assert (run["moves"], run["metrics"]["failed_moves"]) == (looks - looks // 2, looks // 2)
     assert looks > 6 and run["metrics"]["mass_drift_rel"] <= 1e-12
@@ -330,7 +326,7 @@ def test_a_transfer_that_cannot_follow(monkeypatch, no_figures, tmp_path: Path) 
     monkeypatch.setattr(RemapTransfer, "__call__", sometimes)
     monkeypatch.setattr("cases.moving.get_mover", lambda _: Swaying(_nothing))
     assert execute(RunRequest("monai", mover="mmpde", assignments=SHORT, out=tmp_path), quiet=True) == "done"
-    run = _run_json(tmp_path)
+    run = run_json(tmp_path)
     failed = run["metrics"]["failed_moves"]
     assert failed > 2 and run["moves"] > 2 and run["moves"] + failed == run["steps"] // 5
     assert set(calls) == {4}
@@ -343,5 +339,5 @@ def test_a_mesh_that_stays_changes_nothing(monkeypatch, no_figures, same_gauges,
     for mover in ("none", "mmpde"):
         request = RunRequest("monai", mover=mover, assignments=SHORT, out=tmp_path / mover)
         assert execute(request, quiet=True) == "done"
-    assert _run_json(tmp_path / "mmpde")["moves"] == _run_json(tmp_path / "none")["steps"] // 5
+    assert run_json(tmp_path / "mmpde")["moves"] == run_json(tmp_path / "none")["steps"] // 5
     same_gauges(tmp_path / "none", tmp_path / "mmpde", 1e-12)

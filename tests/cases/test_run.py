@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import signal
@@ -18,6 +17,7 @@ import pytest
 import xarray
 from firedrake import COMM_WORLD
 from rich.console import Console
+from run_files import run_json
 
 from cases.checkpoint import Checkpoint, load_checkpoint
 from cases.monai import MonaiOptions
@@ -33,13 +33,6 @@ RUN_KEYS = {
     "wall_s", "solver_s", "mover_s", "monitor_s", "transfer_s", "io_s", "peak_rss_mb", "metrics",
 }  # fmt: skip
 GAUGE_KEYS = {"rmse", "peak", "peak_time", "reference_peak", "peak_error_pct"}
-
-
-def _run_json(out: Path) -> dict:
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is no JSON")
-
-    return json.loads((out / "run.json").read_text(), parse_constant=refuse)
 
 
 def _map_times(out: Path) -> tuple[list[float], list[float]]:
@@ -64,8 +57,8 @@ def test_every_file_is_there(small_run: Path, files) -> None:
     assert not [name for name in written if "tmp" in name or "write-test" in name]
 
 
-def test_run_json(small_run: Path) -> None:
-    run = _run_json(small_run)
+def testrun_json(small_run: Path) -> None:
+    run = run_json(small_run)
     assert run.keys() >= RUN_KEYS
     assert (run["case"], run["mover"], run["status"], run["seed"], run["ranks"]) == ("monai", "none", "done", 0, 1)
     assert (run["moves"], run["mover_s"], run["monitor_s"], run["transfer_s"]) == (0, 0.0, 0.0, 0.0)
@@ -79,7 +72,7 @@ def test_run_json(small_run: Path) -> None:
 
 
 def test_metrics(small_run: Path) -> None:
-    metrics = _run_json(small_run)["metrics"]
+    metrics = run_json(small_run)["metrics"]
     assert metrics.keys() >= {"mass_drift_rel", "min_jacobian_ratio", "tangled_moves", "gauges"}
     assert 0 <= metrics["mass_drift_rel"] <= 1e-12
     assert (metrics["min_jacobian_ratio"], metrics["tangled_moves"], metrics["t_end"]) == (1.0, 0, 4.0)
@@ -132,7 +125,7 @@ def test_report_is_one_file(small_run: Path) -> None:
 
 
 def test_the_checkpoint_is_the_end_of_the_run(small_run: Path) -> None:
-    run, checkpoint = _run_json(small_run), load_checkpoint(small_run, COMM_WORLD)
+    run, checkpoint = run_json(small_run), load_checkpoint(small_run, COMM_WORLD)
     assert (checkpoint.scalars["t"], checkpoint.scalars["steps"]) == (4.0, run["steps"])
     depth = checkpoint.state.dat.data_ro[:, 0]
     assert (depth >= 0).all() and (depth > 0.1).any()
@@ -244,7 +237,7 @@ def test_the_surge_wets_and_dries(surges: dict[int, Path]) -> None:
     wet = [shot["depth"] > 1e-4 for shot in maps]
     assert (wet[-1] & ~wet[0]).any(), "no land was flooded"
     assert any((before & ~after).any() for before, after in pairwise(wet)), "nothing fell dry"
-    assert _run_json(surges[1])["metrics"]["mass_drift_rel"] <= 1e-12
+    assert run_json(surges[1])["metrics"]["mass_drift_rel"] <= 1e-12
 
 
 @pytest.mark.parametrize("order", [1, 0])
@@ -252,7 +245,7 @@ def test_an_interrupted_run_goes_on_as_if_it_were_not(
     order: int, surges: dict[int, Path], after_steps, same_gauges, driftmesh, no_figures, tmp_path: Path
 ) -> None:
     whole, out = surges[order], tmp_path / "parts"
-    all_steps = _run_json(whole)["steps"]
+    all_steps = run_json(whole)["steps"]
     arguments = ("run", "monai", "--out", "parts")
     first = ("--set", f"order={order}", *SURGE)
     stops = [all_steps // 3, all_steps // 2]  # the second stop counts from the first
@@ -261,7 +254,7 @@ def test_an_interrupted_run_goes_on_as_if_it_were_not(
         outcome = driftmesh(*arguments, *(first if part == 0 else ("--resume",)))
         assert (outcome.code, outcome.err) == (130, "")
         assert "go on with: driftmesh run monai --resume --out parts" in outcome.out
-        run = _run_json(out)
+        run = run_json(out)
         assert run["status"] == "interrupted"
         stopped = load_checkpoint(out, COMM_WORLD).scalars
         assert (stopped["t"], stopped["steps"]) == (run["metrics"]["t_end"], run["steps"])
@@ -277,7 +270,7 @@ def test_an_interrupted_run_goes_on_as_if_it_were_not(
     for name in ("0006.npz", "maximum.npz"):
         one, other = np.load(whole / "maps" / name), np.load(out / "maps" / name)
         np.testing.assert_array_equal(np.sort(other["elevation"]), np.sort(one["elevation"]))
-    one, other = _run_json(whole), _run_json(out)
+    one, other = run_json(whole), run_json(out)
     assert other["status"] == "done"
     for name, gauge in one["metrics"]["gauges"].items():
         assert other["metrics"]["gauges"][name] == pytest.approx(gauge, rel=1e-9)
@@ -295,7 +288,7 @@ def test_a_crashed_run_goes_on_from_its_last_checkpoint(
         raise RuntimeError("the machine is gone")
 
     monkeypatch.chdir(tmp_path)
-    after_steps(_run_json(surges[1])["steps"] - 20, crash)
+    after_steps(run_json(surges[1])["steps"] - 20, crash)
     request = RunRequest("monai", assignments=(*SURGE[1::2], "checkpoint_interval=8"), out=tmp_path / "parts")
     with pytest.raises(RuntimeError, match="the machine is gone"):
         execute(request, quiet=True)
@@ -317,7 +310,7 @@ def test_a_finished_run_goes_on_to_a_later_end(small_run_copy: Path, driftmesh, 
     after = xarray.load_dataset(small_run_copy / "gauges.nc", decode_times=False)
     assert (before.sizes["time"], after.sizes["time"]) == (81, 101)
     np.testing.assert_array_equal(before["elevation"].values, after["elevation"].values[:81])
-    assert _run_json(small_run_copy)["metrics"]["t_end"] == 5.0
+    assert run_json(small_run_copy)["metrics"]["t_end"] == 5.0
     assert _map_times(small_run_copy)[0][-2:] == [4.0, 5.0]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from firedrake import COMM_WORLD, Function, FunctionSpace, SpatialCoordinate, UnitSquareMesh
+from run_files import by_place, maps, run_json
 
 from cases.checkpoint import load_checkpoint
 from cases.compare import CompareRequest, compare
@@ -22,23 +23,6 @@ MOVERS = ("none", "mmpde", "monge-ampere")
 SWIRL = ("resolution=12", "t_end=0.6", "checkpoint_interval=0.2", "move_every=5")
 # What of a checkpoint measures the run, and is not what it computes.
 TIMES = {"solver_s", "io_s", "loop_s", "mover_s", "monitor_s", "transfer_s", "overhead_s", "overhead_moves"}
-
-
-def _run_json(out: Path) -> dict:
-    return json.loads((out / "run.json").read_text())
-
-
-def _maps(out: Path) -> list[dict[str, np.ndarray]]:
-    with np.load(out / "maps" / "mesh.npz") as archive:
-        mesh = dict(archive)
-    return [mesh | dict(np.load(file)) for file in sorted((out / "maps").glob("[0-9]*.npz"))]
-
-
-def _by_place(shot: dict[str, np.ndarray]) -> np.ndarray:
-    """Return x, y and u at the corners of all cells, sorted by place and cell."""
-    centre = shot["points"].reshape(-1, 3, 2).mean(axis=1).repeat(3, axis=0)
-    order = np.lexsort(np.hstack([centre, shot["points"]]).round(7).T)
-    return np.column_stack([shot["points"], shot["u"]])[order]
 
 
 @pytest.fixture
@@ -83,7 +67,7 @@ def test_the_fixed_mesh_has_second_order(no_pictures, tmp_path: Path) -> None:
     for n in (8, 16):
         options = (f"resolution={n}", "viscosity=0.05", "t_end=0.9")
         assert execute(RunRequest("burgers", assignments=options, out=tmp_path / str(n)), quiet=True) == "done"
-        errors.append([_run_json(tmp_path / str(n))["metrics"][name] for name in ("error", "error_half")])
+        errors.append([run_json(tmp_path / str(n))["metrics"][name] for name in ("error", "error_half")])
     assert np.log2(np.divide(*errors)).min() > 1.75
 
 
@@ -92,7 +76,7 @@ def test_the_fixed_mesh_has_second_order(no_pictures, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mover", MOVERS)
 def test_numbers(mover: str, compared: Path) -> None:
-    run = _run_json(compared / mover)
+    run = run_json(compared / mover)
     metrics = run["metrics"]
     assert (run["cells"], run["dofs"], metrics["t_end"]) == (4 * 12**2, 3 * 4 * 12**2, 0.6)
     assert metrics["mass_drift_rel"] <= 1e-12 and metrics["tangled_moves"] == 0
@@ -106,10 +90,10 @@ def test_numbers(mover: str, compared: Path) -> None:
 @pytest.mark.parametrize("mover", MOVERS)
 def test_the_beginning_is_the_solution_on_the_moved_mesh(mover: str, compared: Path) -> None:
     """No mesh move has smeared it: in the nodes it is the initial condition, however far those have come."""
-    maps = _maps(compared / mover)
-    np.testing.assert_allclose([float(shot["time"]) for shot in maps], [0.1 * k for k in range(7)], rtol=1e-15)
-    np.testing.assert_allclose(maps[0]["u"], Swirl().initial(maps[0]["points"]), rtol=0, atol=1e-13)
-    corners = maps[0]["points"].reshape(-1, 3, 2)
+    shots = maps(compared / mover)
+    np.testing.assert_allclose([float(shot["time"]) for shot in shots], [0.1 * k for k in range(7)], rtol=1e-15)
+    np.testing.assert_allclose(shots[0]["u"], Swirl().initial(shots[0]["points"]), rtol=0, atol=1e-13)
+    corners = shots[0]["points"].reshape(-1, 3, 2)
     near = np.abs(np.linalg.norm(corners.mean(axis=1) - 0.25, axis=1) - 0.2) < 0.03
     # The ring takes less than a tenth of the square, and more than its share of the cells where they can move.
     assert near.sum() > 2 * 0.0754 * len(near) if mover != "none" else near.sum() < 1.2 * 0.0754 * len(near)
@@ -118,9 +102,9 @@ def test_the_beginning_is_the_solution_on_the_moved_mesh(mover: str, compared: P
 @pytest.mark.parametrize("mover", MOVERS)
 def test_the_error_is_that_of_the_maps(mover: str, compared: Path) -> None:
     """By the midpoint rule on 144 parts of each cell: another one, near enough."""
-    metrics = _run_json(compared / mover)["metrics"]
+    metrics = run_json(compared / mover)["metrics"]
     for number, name in ((5, "error_half"), (6, "error")):
-        shot = _maps(compared / mover)[number]
+        shot = maps(compared / mover)[number]
         corners, u = shot["points"].reshape(-1, 3, 2), shot["u"].reshape(-1, 3)
         edges = corners[:, 1:] - corners[:, :1]
         areas, square, n = 0.5 * np.abs(np.linalg.det(edges)), 0.0, 12
@@ -163,14 +147,14 @@ def test_burgers_on_moving_meshes(no_pictures, tmp_path: Path) -> None:
         options = ("resolution=12", "t_end=0.8", "output_interval=0.25")
         request = RunRequest("burgers", mover=mover, assignments=options, out=tmp_path / mover)
         assert execute(request, quiet=True) == "done"
-        run = _run_json(tmp_path / mover)
+        run = run_json(tmp_path / mover)
         assert run["metrics"]["mass_drift_rel"] <= 1e-12
         assert run["metrics"]["error_half"] == run["metrics"]["error"]
         errors[mover] = run["metrics"]["error"]
-        maps = _maps(tmp_path / mover)
-        np.testing.assert_allclose([float(shot["time"]) for shot in maps], [0.3, 0.5, 0.75, 0.8], rtol=1e-15)
-        exact = TravellingFront().exact(maps[0]["points"], 0.3)
-        np.testing.assert_allclose(maps[0]["u"], exact, rtol=0, atol=1e-13)
+        shots = maps(tmp_path / mover)
+        np.testing.assert_allclose([float(shot["time"]) for shot in shots], [0.3, 0.5, 0.75, 0.8], rtol=1e-15)
+        exact = TravellingFront().exact(shots[0]["points"], 0.3)
+        np.testing.assert_allclose(shots[0]["u"], exact, rtol=0, atol=1e-13)
     assert max(errors["mmpde"], errors["monge-ampere"]) < 0.7 * errors["none"]
 
 
@@ -202,8 +186,8 @@ def test_a_crashed_run_goes_on_exactly(
     outcome = driftmesh("run", "swirl", "--resume", "--out", "parts")
     assert (outcome.code, outcome.err) == (0, "")
     whole, parts = compared / mover, tmp_path / "parts"
-    for one, other in zip(_maps(whole), _maps(parts), strict=True):
-        np.testing.assert_allclose(_by_place(other), _by_place(one), rtol=0, atol=1e-13)
+    for one, other in zip(maps(whole), maps(parts), strict=True):
+        np.testing.assert_allclose(by_place(other), by_place(one), rtol=0, atol=1e-13)
     ends = [load_checkpoint(out, COMM_WORLD).scalars for out in (whole, parts)]
     assert ends[0].keys() == ends[1].keys()
     for name in ends[0].keys() - TIMES:
@@ -214,11 +198,11 @@ def test_a_run_can_be_prolonged(compared: Path, driftmesh, no_pictures, tmp_path
     """Half time comes after the first end; the checkpoint keeps the error taken there."""
     short = ("--set", "resolution=8", "--set", "t_end=0.4")
     assert driftmesh("run", "swirl", "--mover", "mmpde", *short, "--out", "run").code == 0
-    assert _run_json(tmp_path / "run")["metrics"]["error_half"] is None
+    assert run_json(tmp_path / "run")["metrics"]["error_half"] is None
     halves = []
     for t_end in (0.55, 0.6):
         assert driftmesh("run", "swirl", "--resume", "--set", f"t_end={t_end}", "--out", "run").code == 0
-        halves.append(_run_json(tmp_path / "run")["metrics"]["error_half"])
+        halves.append(run_json(tmp_path / "run")["metrics"]["error_half"])
     assert halves[0] == halves[1] > 0.0
 
 
@@ -246,7 +230,7 @@ def test_a_mover_that_always_fails(monkeypatch, compared: Path, no_pictures, tmp
     """The run is that on the fixed mesh."""
     monkeypatch.setattr("cases.moving.get_mover", lambda _: Failing())
     assert execute(RunRequest("swirl", mover="mmpde", assignments=SWIRL, out=tmp_path), quiet=True) == "done"
-    run, fixed = _run_json(tmp_path), _run_json(compared / "none")
+    run, fixed = run_json(tmp_path), run_json(compared / "none")
     assert run["moves"] == 0 and run["metrics"]["failed_moves"] == 1 + run["steps"] // 5
     assert run["metrics"]["error"] == pytest.approx(fixed["metrics"]["error"], rel=1e-12)
 
@@ -265,10 +249,10 @@ def test_two_ranks_compute_what_one_computes(
     settings = [word for option in options for word in ("--set", option)]
     outcome = mpiexec(2, ["driftmesh", "run", case, "--mover", mover, *settings, "--out", out[2]])
     assert (outcome.code, outcome.err) == (0, "")
-    one, two = _run_json(out[1]), _run_json(out[2])
+    one, two = run_json(out[1]), run_json(out[2])
     assert (one["ranks"], two["ranks"], one["dofs"]) == (1, 2, two["dofs"])
     assert (one["steps"], one["moves"]) == (two["steps"], two["moves"]) and one["moves"] > 3
     assert two["metrics"]["mass_drift_rel"] <= 1e-12
     assert two["metrics"]["error"] == pytest.approx(one["metrics"]["error"], rel=1e-8)
-    for shots in zip(_maps(out[1]), _maps(out[2]), strict=True):
-        np.testing.assert_allclose(_by_place(shots[1]), _by_place(shots[0]), rtol=0, atol=1e-8)
+    for shots in zip(maps(out[1]), maps(out[2]), strict=True):
+        np.testing.assert_allclose(by_place(shots[1]), by_place(shots[0]), rtol=0, atol=1e-8)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from firedrake import COMM_WORLD, Function
 from firedrake.exceptions import ConvergenceError
+from run_files import by_place, maps, run_json
 
 from cases.checkpoint import load_checkpoint
 from cases.compare import CompareRequest, compare
@@ -26,26 +27,6 @@ RUN_KEYS = {
     "case", "mover", "status", "config", "seed", "ranks", "versions", "commit", "cells", "dofs", "steps", "moves",
     "wall_s", "solver_s", "mover_s", "monitor_s", "transfer_s", "io_s", "peak_rss_mb", "metrics",
 }  # fmt: skip
-
-
-def _run_json(out: Path) -> dict:
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is no JSON")
-
-    return json.loads((out / "run.json").read_text(), parse_constant=refuse)
-
-
-def _maps(out: Path) -> list[dict[str, np.ndarray]]:
-    with np.load(out / "maps" / "mesh.npz") as archive:
-        mesh = dict(archive)
-    return [mesh | dict(np.load(file)) for file in sorted((out / "maps").glob("[0-9]*.npz"))]
-
-
-def _by_place(shot: dict[str, np.ndarray]) -> np.ndarray:
-    """Return x, y and u at the corners of all cells, sorted by place and cell."""
-    centre = shot["points"].reshape(-1, 3, 2).mean(axis=1).repeat(3, axis=0)
-    order = np.lexsort(np.hstack([centre, shot["points"]]).round(7).T)
-    return np.column_stack([shot["points"], shot["u"]])[order]
 
 
 @pytest.fixture
@@ -67,7 +48,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("mover", MOVERS)
 def test_numbers(mover: str, compared: Path) -> None:
-    run = _run_json(compared / mover)
+    run = run_json(compared / mover)
     metrics = run["metrics"]
     assert run.keys() >= RUN_KEYS
     # The head of each cell, and the flux through each edge.
@@ -92,9 +73,9 @@ def test_every_file_is_there(mover: str, compared: Path) -> None:
     entries = ElementTree.parse(out / "fields.pvd").getroot().findall("./Collection/DataSet")
     times = [float(entry.attrib["timestep"]) for entry in entries]
     assert all((out / entry.attrib["file"]).stat().st_size > 0 for entry in entries)
-    assert times == [float(shot["time"]) for shot in _maps(out)]
+    assert times == [float(shot["time"]) for shot in maps(out)]
     # Each round that was gone on from, and the best.
-    run = _run_json(out)
+    run = run_json(out)
     assert times == sorted({*range(run["steps"] - 1), run["metrics"]["best_round"]})
 
 
@@ -103,17 +84,17 @@ def test_the_report_has_quantities_beside_what_is_known(compared: Path) -> None:
     assert page.count("data:image/png;base64,") == 2
     for words in ("Quantities", "most water lost in a cell", "exact in every cell, to rounding", "published or exact"):
         assert words in page
-    lost = _run_json(compared / "mmpde")["metrics"]["quantities"]["most water lost in a cell"]
+    lost = run_json(compared / "mmpde")["metrics"]["quantities"]["most water lost in a cell"]
     assert f'value="{lost["value"]!r}"' in page and lost["published"] == 0.0
 
 
 def test_maps_hold_what_was_solved_on_their_meshes(compared: Path) -> None:
     """A head of one value for each cell, on meshes that differ."""
-    maps = _maps(compared / "mmpde")
-    assert str(maps[0]["label"]) == "head [m]"
-    for shot, other in pairwise(maps):
+    shots = maps(compared / "mmpde")
+    assert str(shots[0]["label"]) == "head [m]"
+    for shot, other in pairwise(shots):
         assert np.abs(shot["points"] - other["points"]).max() > 0.01
-    for shot in maps:
+    for shot in shots:
         u = shot["u"].reshape(-1, 3)
         np.testing.assert_allclose(u, u[:, :1].repeat(3, axis=1), rtol=0, atol=1e-12)
         # The head of the front is between -1 and 1, and is near the exact one on the whole.
@@ -154,7 +135,7 @@ def test_a_run_that_is_stopped_goes_on_exactly(
         patch.setattr(SteadySimulation, "_save", stop)
         request = RunRequest("darcy", mover=mover, assignments=DARCY, out=tmp_path / "parts")
         assert execute(request, quiet=True) == "interrupted"
-    stopped = _run_json(tmp_path / "parts")
+    stopped = run_json(tmp_path / "parts")
     assert (stopped["status"], stopped["moves"]) == ("interrupted", rounds - 1)
     outcome = driftmesh("run", "darcy", "--resume", "--out", "parts")
     assert (outcome.code, outcome.err) == (0, "")
@@ -169,13 +150,13 @@ def test_a_finished_run_that_goes_on_stays_as_it_is(compared: Path, driftmesh, n
 
 def _assert_same_run(whole: Path, parts: Path) -> None:
     """Assert that two folders hold the same rounds, maps and end."""
-    one, other = _run_json(whole), _run_json(parts)
+    one, other = run_json(whole), run_json(parts)
     for key in ("status", "mover", "config", "cells", "dofs", "steps", "moves"):
         assert one[key] == other[key], key
     assert other["metrics"] == one["metrics"]
-    for first, second in zip(_maps(whole), _maps(parts), strict=True):
+    for first, second in zip(maps(whole), maps(parts), strict=True):
         assert float(first["time"]) == float(second["time"])
-        np.testing.assert_allclose(_by_place(second), _by_place(first), rtol=0, atol=1e-13)
+        np.testing.assert_allclose(by_place(second), by_place(first), rtol=0, atol=1e-13)
     ends = [load_checkpoint(out, COMM_WORLD) for out in (whole, parts)]
     np.testing.assert_array_equal(*(end.mesh.coordinates.dat.data_ro for end in ends))
 
@@ -198,10 +179,10 @@ def test_a_mover_that_fails(monkeypatch, compared: Path, driftmesh, no_pictures,
     words = [word for option in DARCY for word in ("--set", option)]
     outcome = driftmesh("run", "darcy", "--mover", "mmpde", *words, "--out", "run")
     assert outcome.code == 0 and "the mover has failed; the mesh is that of round 0" in outcome.out
-    run, fixed = _run_json(tmp_path / "run"), _run_json(compared / "none")
+    run, fixed = run_json(tmp_path / "run"), run_json(compared / "none")
     assert (run["moves"], run["metrics"]["stopped"]) == (0, "mover")
     assert run["metrics"]["error"] == fixed["metrics"]["error"]
-    assert outcome.out.count("round 0:") == 1 and len(_maps(tmp_path / "run")) == 1
+    assert outcome.out.count("round 0:") == 1 and len(maps(tmp_path / "run")) == 1
 
 
 def _fail_after(solves: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +204,7 @@ def test_a_solver_that_fails_at_once(monkeypatch, driftmesh, tmp_path: Path) -> 
     outcome = driftmesh("run", "darcy", "--set", "resolution=8", "--out", "run")
     assert outcome.code == 3 and "Traceback" not in outcome.err
     assert "the solver has failed: the solver has diverged" in outcome.out
-    assert _run_json(tmp_path / "run")["status"] == "failed"
+    assert run_json(tmp_path / "run")["status"] == "failed"
     assert "failed" in (tmp_path / "run" / "report.html").read_text()
 
 
@@ -233,7 +214,7 @@ def test_a_solver_that_fails_on_a_moved_mesh(monkeypatch, compared: Path, driftm
     words = [word for option in DARCY for word in ("--set", option)]
     outcome = driftmesh("run", "darcy", "--mover", "mmpde", *words, "--out", "run")
     assert outcome.code == 0 and "the solver has failed on a moved mesh; the mesh is that of round 1" in outcome.out
-    run, whole = _run_json(tmp_path / "run"), _run_json(compared / "mmpde")
+    run, whole = run_json(tmp_path / "run"), run_json(compared / "mmpde")
     assert (run["moves"], run["metrics"]["stopped"]) == (1, "solver")
     assert run["metrics"]["rounds"] == whole["metrics"]["rounds"][:2]
 
@@ -263,12 +244,12 @@ def test_two_ranks_compute_what_one_computes(compared: Path, mpiexec, tmp_path: 
     words = [word for option in DARCY for word in ("--set", option)]
     outcome = mpiexec(2, ["driftmesh", "run", "darcy", "--mover", "mmpde", *words, "--out", tmp_path])
     assert (outcome.code, outcome.err) == (0, "")
-    one, two = _run_json(compared / "mmpde"), _run_json(tmp_path)
+    one, two = run_json(compared / "mmpde"), run_json(tmp_path)
     assert (one["ranks"], two["ranks"]) == (1, 2)
     for key in ("status", "cells", "dofs", "steps", "moves"):
         assert one[key] == two[key], key
     for number, of_two in enumerate(two["metrics"]["rounds"]):
         assert of_two == pytest.approx(one["metrics"]["rounds"][number], rel=1e-8)
     assert two["metrics"]["quantities"]["most water lost in a cell"]["value"] < 1e-13
-    for shots in zip(_maps(compared / "mmpde"), _maps(tmp_path), strict=True):
-        np.testing.assert_allclose(_by_place(shots[1]), _by_place(shots[0]), rtol=0, atol=1e-7)
+    for shots in zip(maps(compared / "mmpde"), maps(tmp_path), strict=True):
+        np.testing.assert_allclose(by_place(shots[1]), by_place(shots[0]), rtol=0, atol=1e-7)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xarray
 from firedrake import COMM_WORLD
+from run_files import run_json
 
 from cases.checkpoint import load_checkpoint
 from cases.compare import CompareRequest, compare
@@ -19,10 +20,6 @@ from fem.vortex_shedding import shedding
 
 WAKE = ("resolution=0.1", "cylinder_resolution=0.025", "dt=0.02", "t_end=0.32", "move_every=3", "motion_steps=2")
 EVEN = (*WAKE, "checkpoint_interval=0.16", "output_interval=0.16")
-
-
-def _run_json(out: Path) -> dict:
-    return json.loads((out / "run.json").read_text())
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +42,7 @@ def test_the_divergence_free_pair_runs(tmp_path: Path) -> None:
     options = ("resolution=4", "pair=scott-vogelius", "dt=0.05", "t_end=0.1", "move_every=1", "motion_steps=1")
     request = RunRequest("taylor-green", mover="mmpde", assignments=options, out=tmp_path / "run")
     assert execute(request, quiet=True) == "done"
-    run = _run_json(tmp_path / "run")
+    run = run_json(tmp_path / "run")
     assert run["metrics"]["mass_drift_rel"] < 1e-12 and run["moves"] > 0
     assert 0.0 < run["metrics"]["error"] < 0.02
 
@@ -54,7 +51,7 @@ def test_steps_are_as_long_as_each_other(tmp_path: Path) -> None:
     """No sliver is left before an output, over which forces and mesh velocities would be divided."""
     options = ("resolution=2", "dt=0.03", "t_end=0.2", "output_interval=0.1")
     assert execute(RunRequest("taylor-green", assignments=options, out=tmp_path / "run"), quiet=True) == "done"
-    run = _run_json(tmp_path / "run")
+    run = run_json(tmp_path / "run")
     assert (run["steps"], run["metrics"]["t_end"]) == (8, 0.2)
 
 
@@ -82,7 +79,7 @@ def wake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_a_run_leaves(wake: Path) -> None:
-    run = _run_json(wake)
+    run = run_json(wake)
     assert (run["steps"], run["metrics"]["t_end"]) == (16, 0.32)
     assert run["moves"] > 3 and run["metrics"]["failed_moves"] == run["metrics"]["tangled_moves"] == 0
     # 0.41 m^2 flow in each second; what of them has not flowed out.
@@ -114,7 +111,7 @@ def test_a_run_stopped_and_gone_on_with_is_the_whole_one(wake: Path, driftmesh, 
     assert load_checkpoint(tmp_path / "parts", COMM_WORLD).scalars["t"] < 0.2
     outcome = driftmesh("run", "cylinder-wake", "--resume", "--out", "parts")
     assert (outcome.code, outcome.err) == (0, "")
-    whole, parts = _run_json(wake), _run_json(tmp_path / "parts")
+    whole, parts = run_json(wake), run_json(tmp_path / "parts")
     assert (whole["steps"], whole["moves"]) == (parts["steps"], parts["moves"])
     assert whole["metrics"]["mass_drift_rel"] == parts["metrics"]["mass_drift_rel"]
     with (
@@ -132,7 +129,7 @@ def test_a_mesh_that_cannot_go_straight_stays(monkeypatch, tmp_path: Path) -> No
     options = (*WAKE[:3], "t_end=0.06", "move_every=1")
     request = RunRequest("cylinder-wake", mover="mmpde", assignments=options, out=tmp_path / "run")
     assert execute(request, quiet=True) == "done"
-    run = _run_json(tmp_path / "run")
+    run = run_json(tmp_path / "run")
     assert (run["moves"], run["metrics"]["failed_moves"]) == (0, 3)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_files import run_json
 
 from cases.run import RunRequest, execute
 
@@ -22,10 +23,6 @@ MOVERS = ("mmpde", "monge-ampere")
 # what is not equal but for rounding, is turned by that.
 ACROSS_RANKS = 1e-9
 SAME_RANKS = 1e-13
-
-
-def _run_json(out: Path) -> dict:
-    return json.loads((out / "run.json").read_text())
 
 
 def _command(*arguments: object) -> list[object]:
@@ -57,7 +54,7 @@ def test_two_ranks_compute_what_one_computes(
     request = RunRequest("monai", mover=mover, assignments=WAVE[1::2], out=tmp_path)
     assert execute(request, quiet=True) == "done"
     same_gauges(tmp_path, parallel[mover], ACROSS_RANKS)
-    one, two = _run_json(tmp_path), _run_json(parallel[mover])
+    one, two = run_json(tmp_path), run_json(parallel[mover])
     assert (one["ranks"], two["ranks"]) == (1, 2)
     assert (one["steps"], one["moves"]) == (two["steps"], two["moves"]) and one["moves"] > 15
     assert two["metrics"]["mass_drift_rel"] <= 1e-12
@@ -77,7 +74,7 @@ def test_a_stopped_run_goes_on(
     assert (outcome.code, outcome.err) == (0, "")
     whole = parallel["mmpde"]
     same_gauges(whole, out, SAME_RANKS if ranks == 2 else ACROSS_RANKS)
-    one, two = _run_json(whole), _run_json(out)
+    one, two = run_json(whole), run_json(out)
     assert (one["steps"], one["moves"]) == (two["steps"], two["moves"])
     # Maps of before and after the stop, each with the mesh it was written on.
     for number in range(4):
@@ -91,7 +88,7 @@ def stopped(mpiexec, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("stopped") / "run"
     outcome = mpiexec(2, _command("terminate", 210, 1, "run", "monai", "--mover", "mmpde", *WAVE, "--out", out))
     assert outcome.code == 130
-    assert _run_json(out)["moves"] > 5
+    assert run_json(out)["moves"] > 5
     return out
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_files import run_json
 
 from cases.run import RunRequest, execute
 
@@ -22,10 +22,6 @@ WAVE = ("--set", "resolution=0.3", "--set", "t_end=22.5")
 STOP = 230
 ACROSS_RANKS = 1e-10
 SAME_RANKS = 1e-13
-
-
-def _run_json(out: Path) -> dict:
-    return json.loads((out / "run.json").read_text())
 
 
 def _errors(err: str) -> list[str]:
@@ -64,7 +60,7 @@ def stopped(mpiexec, tmp_path_factory: pytest.TempPathFactory) -> Path:
     outcome = mpiexec(2, command)
     assert (outcome.code, _errors(outcome.err)) == (130, [])
     assert f"go on with: driftmesh run monai --resume --out {out}" in outcome.out
-    run = _run_json(out)
+    run = run_json(out)
     assert (run["status"], run["ranks"]) == ("interrupted", 2)
     assert STOP <= run["steps"] < STOP + 40
     return out
@@ -72,7 +68,7 @@ def stopped(mpiexec, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_two_ranks_compute_what_one_computes(serial: Path, parallel: Path, same_gauges) -> None:
     same_gauges(serial, parallel, ACROSS_RANKS)
-    one, two = _run_json(serial), _run_json(parallel)
+    one, two = run_json(serial), run_json(parallel)
     assert (one["ranks"], two["ranks"]) == (1, 2)
     for key in ("case", "status", "config", "cells", "dofs", "steps"):
         assert one[key] == two[key], key
@@ -121,7 +117,7 @@ def test_two_ranks_go_on_on_one(
 
 
 def _assert_same_run(one: Path, other: Path) -> None:
-    first, second = _run_json(one), _run_json(other)
+    first, second = run_json(one), run_json(other)
     assert (second["status"], second["steps"], second["cells"]) == ("done", first["steps"], first["cells"])
     assert second["metrics"]["mass_drift_rel"] <= 1e-12
     highest = [np.sort(np.load(out / "maps" / "maximum.npz")["elevation"]) for out in (one, other)]
