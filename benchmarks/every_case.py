@@ -66,8 +66,8 @@ def report(cases: list[str], movers: list[str], about: dict) -> str:
     commits = {run["commit"] for runs in found.values() for run in runs.values()}
     text = (
         f"Measured by `benchmarks/every_case.py` on {about['date']}: {about['cpu']}, {about['cores']} cores, other "
-        f"work beside, one thread a run; commit {', '.join(sorted(map(str, commits)))}. Every case with its defaults, as "
-        "`driftmesh compare CASE` runs it. *error* is that of the case on the fixed mesh (`driftmesh cases` and the "
+        f"work beside, one thread a run; commit {', '.join(sorted(map(str, commits)))}. Every case with its defaults, "
+        "as `driftmesh compare CASE` runs it. *error* is that of the case on the fixed mesh (`driftmesh cases` and the "
         "pages of the cases say in which norm), the movers' columns its reduction (ER = 1 less the error over that of "
         "`none`) in %, negative where moving made it worse; *inverted* counts moves after which a cell was inverted."
     )
