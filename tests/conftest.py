@@ -25,7 +25,8 @@ os.environ["PETSC_OPTIONS"] = "-options_left no " + os.environ.get("PETSC_OPTION
 BIN = Path(sys.executable).parent
 # Set by MPI in any process that has started it, this one included; they would confuse a new mpiexec.
 MPI_PREFIXES = ("OMPI_", "PMIX_", "PMI_", "ORTE_", "OPAL_", "PRTE_")
-PROCESS_SECONDS = 120
+# Only for what hangs: a machine may be busy.
+PROCESS_SECONDS = 300
 # The smallest Monai run: some hundred cells, through the wave's way but not up the shore.
 SMALL = ("--set", "resolution=0.4", "--set", "t_end=4", "--set", "output_interval=1")
 
