@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import isfinite
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from firedrake import Function
@@ -91,7 +92,7 @@ class SteadyAdaptation:
         For a negative number of rounds, or a tolerance that is negative.
     """
 
-    mesh: object
+    mesh: Any
     solve: Solve
     mover: Mover | None
     rounds: int = 6
@@ -134,7 +135,7 @@ class SteadyAdaptation:
                 gain = self._gain(solution.estimate)
                 self.rounds_done.append(done)
                 if gain > 0.0:
-                    places = self.mesh.coordinates.dat.data_ro_with_halos.copy()  # type: ignore[attr-defined]
+                    places = self.mesh.coordinates.dat.data_ro_with_halos.copy()
                     self.best = (len(self.rounds_done) - 1, places)
             else:
                 gain, going_on = self._gain_of_last(), False
@@ -159,7 +160,7 @@ class SteadyAdaptation:
         yield best_solution or self.solve(None)
 
     def _place(self, places: np.ndarray) -> None:
-        self.mesh.coordinates.dat.data_wo_with_halos[:] = places  # type: ignore[attr-defined]
+        self.mesh.coordinates.dat.data_wo_with_halos[:] = places
 
     def _gain(self, estimate: float) -> float:
         """Return by which share an estimate is below the best before; infinity for the first, and for none."""

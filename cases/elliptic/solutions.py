@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from firedrake import Constant, grad, inner
+from firedrake import Constant, Function, grad, inner
 
 from cases.steady_case import SteadyOptions, density_monitor
-from fem.error_estimate import recovery_estimate, wanted_density
+from fem.error_estimate import Estimate, recovery_estimate, wanted_density
 from fem.problems.convection_diffusion import ConvectionDiffusion
-from fem.problems.elliptic import EllipticProblem, EllipticSolver
+from fem.problems.elliptic import EllipticProblem, EllipticSolver, Errors
 from fem.steady import Quantity, SteadySolution
 
 L2_ERROR = "error in L2"
@@ -19,15 +19,7 @@ def elliptic_solution(problem: EllipticProblem, options: SteadyOptions, mesh) ->
     u = solver.solve()
     u.rename("u")
     estimate = recovery_estimate(mesh, grad(u), problem.degree)
-    errors = solver.errors(u)
-    return SteadySolution(
-        state=u,
-        drawn=u,
-        monitor=density_monitor(wanted_density(estimate, problem.degree), options),
-        estimate=estimate.total,
-        error=errors.h1,
-        quantities={L2_ERROR: Quantity(errors.l2)},
-    )
+    return _judged(u, estimate, solver.errors(u), problem.degree, options)
 
 
 def layer_solution(problem: ConvectionDiffusion, options: SteadyOptions, mesh) -> SteadySolution:
@@ -35,11 +27,15 @@ def layer_solution(problem: ConvectionDiffusion, options: SteadyOptions, mesh) -
     u = problem.solve(mesh)
     tensor = Constant(problem.tensor)
     estimate = recovery_estimate(mesh, grad(u), problem.degree, energy=lambda wrong: inner(tensor * wrong, wrong))
-    errors = problem.errors(u)
+    return _judged(u, estimate, problem.errors(u), problem.degree, options)
+
+
+def _judged(u: Function, estimate: Estimate, errors: Errors, degree: int, options: SteadyOptions) -> SteadySolution:
+    """Return a solution that is judged by the second of its errors, and moved to where its estimate is large."""
     return SteadySolution(
         state=u,
         drawn=u,
-        monitor=density_monitor(wanted_density(estimate, problem.degree), options),
+        monitor=density_monitor(wanted_density(estimate, degree), options),
         estimate=estimate.total,
         error=errors.h1,
         quantities={L2_ERROR: Quantity(errors.l2)},

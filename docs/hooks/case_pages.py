@@ -10,7 +10,6 @@ import inspect
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 # Firedrake takes its time; OpenMP's threads would compete with the other builds of a machine.
@@ -20,15 +19,15 @@ os.environ["PETSC_OPTIONS"] = "-options_left no " + os.environ.get("PETSC_OPTION
 
 from docstrings import to_markdown
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
+from pages import DOCS, add_missing, card, picture
 
 from cases.case import Case
 from cases.moving import run_movers
 from cases.options import option_names
 from cases.registry import CASES, get_case
 
-DOCS = Path(__file__).parents[1]
 PLACEHOLDER = "[[case]]"
 GALLERY = "[[cases]]"
 # Fields, by the folder that a case's module is in.
@@ -51,10 +50,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add pages of the cases about which there is nothing more to say."""
-    for name in CASES:
-        if files.get_file_from_path(f"cases/{name}.md") is None:
-            files.append(File.generated(config, f"cases/{name}.md", content=f"{PLACEHOLDER}\n"))
-    return files
+    return add_missing(files, config, "cases", CASES, PLACEHOLDER)
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -72,12 +68,6 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     return markdown
 
 
-def picture(name: str) -> str | None:
-    """Return the path of a case's picture from the pages of the cases, None if there is none."""
-    file = DOCS / "figures" / "cases" / f"{name}.webp"
-    return f"../figures/cases/{file.name}" if file.is_file() else None
-
-
 def by_field() -> dict[str, list[str]]:
     """Return the names of the cases by their field."""
     found: dict[str, list[str]] = {field: [] for field in FIELDS.values()}
@@ -93,10 +83,8 @@ def gallery() -> str:
     for field, names in by_field().items():
         cards = []
         for name in names:
-            case, source = get_case(name), picture(name)
-            # Raw HTML: its addresses are those of the built site, where this page is a folder.
-            image = f'<img src="{source}" alt="" loading="lazy">' if source else ""
-            cards.append(f'<a href="{name}/">{image}<b>{case.title}</b><span>{name}: {case.summary}</span></a>')
+            case = get_case(name)
+            cards.append(card("cases", name, case.title, f"{name}: {case.summary}"))
         parts += [f"## {field}", f'<div class="gallery">{"".join(cards)}</div>']
     return "\n\n".join(parts)
 
@@ -104,7 +92,7 @@ def gallery() -> str:
 def head(case: Case) -> str:
     """Return heading, description and picture."""
     parts = [f"# {case.title}", f'<p class="lead" markdown>{case.description}</p>']
-    source = picture(case.name)
+    source = picture("cases", case.name)
     if source:
         parts += [
             f"![{case.title}: mesh and solution]({source})",

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
+from pages import add_missing, card, picture
 
 from cases.moving import run_movers
 from coupling.registry import LEARNED, MOVERS
 
-DOCS = Path(__file__).parents[1]
 PLACEHOLDER = "[[mover]]"
 GALLERY = "[[movers]]"
 
@@ -25,10 +23,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add pages of movers about which there is nothing more to say."""
-    for name in MOVERS:
-        if files.get_file_from_path(f"movers/{name}.md") is None:
-            files.append(File.generated(config, f"movers/{name}.md", content=f"{PLACEHOLDER}\n"))
-    return files
+    return add_missing(files, config, "movers", MOVERS, PLACEHOLDER)
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -45,20 +40,9 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     return markdown
 
 
-def picture(name: str) -> str | None:
-    """Return the path of a mover's picture from the pages of the movers, None if there is none."""
-    file = DOCS / "figures" / "movers" / f"{name}.webp"
-    return f"../figures/movers/{file.name}" if file.is_file() else None
-
-
 def gallery() -> str:
     """Return a card for each mover."""
-    cards = []
-    for name, entry in MOVERS.items():
-        source = picture(name)
-        # Raw HTML: its addresses are those of the built site, where this page is a folder.
-        image = f'<img src="{source}" alt="" loading="lazy">' if source else ""
-        cards.append(f'<a href="{name}/">{image}<b>{name}</b><span>{entry.summary}</span></a>')
+    cards = [card("movers", name, name, entry.summary) for name, entry in MOVERS.items()]
     return f'<div class="gallery">{"".join(cards)}</div>'
 
 
@@ -72,7 +56,7 @@ def head(name: str) -> str:
         f'<p class="lead" markdown>{entry.summary[0].upper()}{entry.summary[1:]}.</p>',
         f"{kind}; {dimensions}.",
     ]
-    source = picture(name)
+    source = picture("movers", name)
     if source:
         parts.append(f"![A lattice of the unit square that {name} has moved]({source}){{ width=460 }}")
     if name in run_movers():
