@@ -155,7 +155,10 @@ def comparison_table(content: dict[str, Any]) -> str:
     columns += ["elevation L2 [cm]", "reduction [%]"] if fields else []
     halves = any(run["metrics"].get("error_half") is not None for run in runs.values())
     columns += ["error at half time", "reduction [%]"] if halves else []
-    columns += ["cells", "steps", "moves", *(f"{name} [s]" for name in _SECONDS), "mass drift"]
+    steady = any("best_round" in run["metrics"] for run in runs.values())
+    seconds = _SECONDS[:3] if steady else _SECONDS
+    columns += ["cells", "rounds" if steady else "steps", "moves", *(f"{name} [s]" for name in seconds)]
+    columns += [] if steady else ["mass drift"]
     quantities = runs[FIXED]["metrics"].get("quantities") or {}
     columns += [name if not one["unit"] else f"{name} [{one['unit']}]" for name, one in quantities.items()]
     lines = [" | ".join(columns), " | ".join(["---"] + ["---:"] * (len(columns) - 1))]
@@ -174,8 +177,8 @@ def comparison_table(content: dict[str, Any]) -> str:
             cells.append(_number(metrics.get("error_half"), ".4g"))
             cells.append(_number(metrics.get("error_half_reduction_pct"), "+.1f"))
         cells += [str(run["cells"]), str(run["steps"]), str(run["moves"])]
-        cells += [_number(run.get(f"{part}_s"), ".2f") for part in _SECONDS]
-        cells.append(_number(metrics.get("mass_drift_rel"), ".1e"))
+        cells += [_number(run.get(f"{part}_s"), ".2f") for part in seconds]
+        cells += [] if steady else [_number(metrics.get("mass_drift_rel"), ".1e")]
         found = metrics.get("quantities") or {}
         cells += [_number(found.get(name, {}).get("value"), ".6g") for name in quantities]
         lines.append(" | ".join(cells))
