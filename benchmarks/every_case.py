@@ -62,7 +62,8 @@ def row(case: str, runs: dict[str, Any], movers: list[str]) -> list[str]:
     for mover in movers[1:]:
         run = runs.get(mover)
         reduction = None if run is None else run["metrics"].get("error_reduction_pct")
-        cells.append("failed" if reduction is None else f"{reduction:+.1f}")
+        without = "not run" if run is None else "failed"
+        cells.append(without if reduction is None else f"{reduction:+.1f}")
     tangled = sum(run["metrics"].get("tangled_moves") or 0 for run in runs.values())
     seconds = " / ".join(f"{runs[mover]['wall_s']:.0f}" if mover in runs else "–" for mover in movers)
     return [*cells, str(tangled), seconds]
