@@ -346,6 +346,10 @@ def main() -> None:
 
     with one_line_errors(EXIT_BAD_INPUT):
         code = app(args=arguments or ["--help"], prog_name="driftmesh", standalone_mode=False)
+        if "mpi4py.MPI" in sys.modules:
+            from cases.errors import end_together
+
+            end_together(sys.modules["mpi4py.MPI"].COMM_WORLD)
         sys.exit(code if isinstance(code, int) else 0)
 
 

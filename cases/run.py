@@ -14,7 +14,7 @@ from cases.case import Case, ScalarSetup, Setup
 from cases.case_file import errors_of_case, find_case, find_case_on_all_ranks
 from cases.case_run import CaseRun
 from cases.checkpoint import Checkpoint, load_checkpoint
-from cases.errors import InputError, abort_all_ranks_on_crash, as_input_error, end_together, on_rank_zero
+from cases.errors import InputError, abort_all_ranks_on_crash, as_input_error, on_rank_zero
 from cases.flow_setup import FlowSetup
 from cases.flow_simulation import FlowSimulation
 from cases.moving import FIXED, check_mover
@@ -165,5 +165,4 @@ def execute(request: RunRequest, *, quiet: bool = False) -> str:
 
         file = on_rank_zero(comm, lambda: write_animation(checked.out, dry_depth=simulation.dry_depth))
         console.print(f"animation: {file}")
-    end_together(comm)
     return status

@@ -93,7 +93,8 @@ class CurvedMesh:
         self._volumes()
         volumes = self._volumes.function.dat.data_ro_with_halos
         for halving in range(_HALVINGS + 1):
-            self.mesh.coordinates.dat.data_wo_with_halos[:] = places + offsets
+            # A rank sees all cells around the nodes that are its own: the others' come from their ranks.
+            self.mesh.coordinates.dat.data_wo[:] = (places + offsets)[: self.mesh.coordinates.dat.dataset.size]
             self._stretches()
             stretches = self._stretches.function
             of_cells = stretches.dat.data_ro_with_halos[stretches.cell_node_map().values_with_halo]
