@@ -3,8 +3,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CASE ?= monai
 PYTEST_ARGS ?=
-# Test files that run beside each other: 2 halves the time, but a process that dies has kept pytest-xdist waiting once.
-TEST_PROCESSES ?= 0
+# Test files that run beside each other; 0: one after another.
+TEST_PROCESSES ?= 2
 export VENV
 export OMP_NUM_THREADS ?= 1
 export OMPI_ALLOW_RUN_AS_ROOT = 1

@@ -8,9 +8,10 @@ from typing import Any
 from firedrake import Function
 from torch import Tensor
 
-from coupling.bridge import check_float64, field_shape, to_function
+from coupling.bridge import field_shape, to_function
 from coupling.missing_derivatives import check_boundary_values
 from coupling.recording import apply_recorded
+from learned.checks import check_float64
 
 
 class SolveOperator:

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing import get_context, parent_process
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -54,6 +54,7 @@ def stream(
         for number in numbers:
             yield number, make(settings, number)
         return
+    _let_broken_pipes_raise()
     # A fresh interpreter each: forking one that has threads, as torch has, may leave a child waiting for ever.
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin)
     wanted, ordered = iter(numbers), deque[tuple[int, Future[T]]]()
@@ -78,6 +79,12 @@ def _result(number: int, job: Future[T]) -> T:
         raise
     except Exception as error:
         raise RuntimeError(f"sample {number}: {type(error).__name__}: {error}") from error
+
+
+def _let_broken_pipes_raise() -> None:
+    """Take what is written to a process that has died for an error, as Python does until PETSc ends the process."""
+    if current_thread() is main_thread():
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
 def _begin() -> None:

@@ -25,7 +25,7 @@ from firedrake import (
 )
 
 from coupling.bridge import to_function, to_tensor
-from coupling.linear_solve import LinearSolve
+from learned.linear_solve import LinearSolve
 from coupling.node_operator import NodeOperator
 from coupling.solve_operator import SolveOperator
 

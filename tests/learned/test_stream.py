@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import time
@@ -63,6 +64,30 @@ def test_processes_end_when_the_one_that_uses_them_is_killed(tmp_path: Path) -> 
         time.sleep(0.1)
         alive = {worker for worker in workers if _runs(worker)}
     assert alive == set()
+
+
+def test_writing_to_a_process_that_has_died_does_not_end_the_one_that_writes(tmp_path: Path) -> None:
+    # PETSc's own answer to a broken pipe, once Firedrake is imported, is to end the process with code 59.
+    code = (
+        "import firedrake, os\n"
+        "from stream_makers import square\n"
+        "from learned.stream import stream\n"
+        "if __name__ == '__main__':\n"
+        "    print(list(stream(square, 0.0, [3], processes=1)))\n"
+        "    reading, writing = os.pipe()\n"
+        "    os.close(reading)\n"
+        "    try:\n"
+        "        os.write(writing, b'x')\n"
+        "    except BrokenPipeError:\n"
+        "        print('an error like others')\n"
+    )
+    script = tmp_path / "writes.py"
+    script.write_text(code)
+    places = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run(
+        [sys.executable, script], env=os.environ | {"PYTHONPATH": places}, capture_output=True, text=True, timeout=300
+    )
+    assert done.stdout.splitlines() == ["[(3, 9)]", "an error like others"], done.stderr
 
 
 def _runs(process: str) -> bool:

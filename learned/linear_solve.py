@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
-from coupling.bridge import check_float64
+from learned.checks import check_float64
 
 
 class LinearSolve:

@@ -26,7 +26,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from coupling.bridge import to_function, to_tensor
-from coupling.linear_solve import LinearSolve
+from learned.linear_solve import LinearSolve
 
 
 def unsymmetric(n: int, seed: int = 0) -> sparse.csr_array:
@@ -83,7 +83,7 @@ def test_each_call_keeps_its_matrix() -> None:
 
 def test_factorises_once_for_the_same_entries(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr("coupling.linear_solve.splu", lambda matrix: calls.append(matrix) or splu(matrix))
+    monkeypatch.setattr("learned.linear_solve.splu", lambda matrix: calls.append(matrix) or splu(matrix))
     solver = LinearSolve(unsymmetric(6))
     for seed in range(3):
         right = tensor(4, 6, seed=seed).requires_grad_()
