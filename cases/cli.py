@@ -174,7 +174,10 @@ def models() -> None:
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="drift, um2n or dmm")],
+    model: Annotated[str, typer.Argument(help="a mover (drift, um2n, dmm) or an operator (spon, spon-mg, spon-twin)")],
+    problem: Annotated[
+        str | None, typer.Option(help="of an operator: poisson, darcy, stokes or elasticity", show_default=False)
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -198,13 +201,13 @@ def train(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="HDF5 file to train on, see `driftmesh dataset`; drift: meshes, drawn at random without it; um2n: "
-            "labels, made if they are not there  [default: OUT/labels.h5]",
+            help="HDF5 file to train on, see `driftmesh dataset`; drift: meshes, drawn at random without it; um2n and "
+            "operators: made if they are not there  [default: OUT/labels.h5 or OUT/operators.h5]",
             show_default=False,
         ),
     ] = None,
     stream: Annotated[
-        bool, typer.Option("--stream", help="make samples in other processes while training goes on: drift, um2n")
+        bool, typer.Option("--stream", help="make samples in other processes while training goes on; not dmm")
     ] = False,
     processes: Annotated[int, typer.Option(min=1, help="processes that make samples")] = 1,
     maps: Annotated[float, typer.Option(help="drift: share of samples that are seen in random coordinates")] = 0.0,
@@ -230,6 +233,7 @@ def train(
             smoke=smoke,
             resume=resume,
             device=device,
+            problem=problem,
             data=data,
             stream=stream,
             processes=processes,
@@ -242,7 +246,7 @@ def train(
 
 @app.command()
 def dataset(
-    name: Annotated[str | None, typer.Argument(help="movers or labels; without it, a list of them")] = None,
+    name: Annotated[str | None, typer.Argument(help="movers, labels or operators; without it, a list of them")] = None,
     out: Annotated[
         Path | None, typer.Option(help="HDF5 file  [default: results/dataset/NAME.h5]", show_default=False)
     ] = None,
@@ -254,6 +258,9 @@ def dataset(
     labels: Annotated[
         bool, typer.Option("--labels", help="movers: also where Monge-Ampère moves the plane ones, if it can")
     ] = False,
+    problem: Annotated[
+        str | None, typer.Option(help="operators: poisson, darcy, stokes or elasticity", show_default=False)
+    ] = None,
 ) -> None:
     """Make training data; what is in the file already stays, so that it goes on after a stop."""
     from cases.dataset import list_datasets, make_dataset
@@ -261,7 +268,7 @@ def dataset(
     if name is None:
         list_datasets(typer.echo)
     else:
-        make_dataset(name, out, count=count, seed=seed, processes=processes, labels=labels)
+        make_dataset(name, out, count=count, seed=seed, processes=processes, labels=labels, problem=problem)
 
 
 @app.command()

@@ -11,11 +11,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cases.errors import InputError, as_input_error
 from cases.progress import is_a_terminal
+from learned.train_request import PROBLEMS
 
 # Name, what is in it, and how many samples unless asked otherwise.
 DATASETS = {
     "movers": ("meshes in 2D and 3D with monitor functions, to train and to try movers on", 1000),
     "labels": ("meshes of the unit square as Monge-Ampère moves them, to train um2n on", 500),
+    "operators": ("boundary value problems solved by Firedrake, to train operator networks on", 400),
 }
 
 
@@ -34,6 +36,7 @@ def make_dataset(
     seed: int = 0,
     processes: int = 1,
     labels: bool = False,
+    problem: str | None = None,
     quiet: bool = False,
 ) -> Path:
     """Make the samples that the file lacks yet; return the file.
@@ -52,6 +55,8 @@ def make_dataset(
         Processes that make them; the file does not depend on it.
     labels
         Also move the plane ones of ``movers`` by Monge-Ampère, where it can.
+    problem
+        Of ``operators``, which one: a name in ``learned.train_request.PROBLEMS``.
     quiet
         Say nothing.
 
@@ -67,12 +72,22 @@ def make_dataset(
         raise InputError(f"data set: got {name!r}, expected one of {known}")
     if labels and name != "movers":
         raise InputError(f"--labels: got it for {name}, expected movers; they are labelled anyway")
+    if (problem in PROBLEMS) != (name == "operators"):
+        expected = f"one of {', '.join(PROBLEMS)} for operators, and none for other data sets"
+        raise InputError(f"--problem: got {problem!r} for {name}, expected {expected}")
     samples = DATASETS[name][1] if count is None else count
-    path = out or Path("results") / "dataset" / f"{name}.h5"
+    path = out or Path("results") / "dataset" / f"{name}{f'-{problem}' if problem else ''}.h5"
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     settings: Any
     make: Callable[[Any, int], dict]
-    if name == "labels":
+    schema = None
+    if name == "operators":
+        from coupling.operator_data import OperatorSettings, make_operator
+        from learned.operators.problem import SCHEMA as OPERATORS
+
+        settings, make = OperatorSettings(problem=str(problem), samples=samples, seed=seed), make_operator
+        schema = OPERATORS
+    elif name == "labels":
         from coupling.labels import LabelSettings, make_label
 
         settings, make = LabelSettings(samples=samples, seed=seed), make_label
@@ -84,18 +99,20 @@ def make_dataset(
         from learned.dataset import DatasetSettings, make_sample
 
         settings, make = DatasetSettings(samples=samples, seed=seed), make_sample
-    made = write_samples(path, settings, make, name=name, processes=processes, console=console)
+    made = write_samples(path, settings, make, schema=schema, name=name, processes=processes, console=console)
     console.print(f"written: {path}, {made} samples made, {samples - made} were there")
     return path
 
 
-def write_samples(path: Path, settings, make, *, name: str, processes: int, console: Console) -> int:
+def write_samples(
+    path: Path, settings, make, *, schema: str | None = None, name: str, processes: int, console: Console
+) -> int:
     """Make the samples that a file lacks, with a bar on a terminal; return how many they were.
 
     Parameters
     ----------
-    path, settings, make, processes
-        See ``learned.dataset.write_dataset``.
+    path, settings, make, schema, processes
+        See ``learned.dataset.write_dataset``; samples of movers if no schema is given.
     name
         What the bar is called.
     console
@@ -106,7 +123,7 @@ def write_samples(path: Path, settings, make, *, name: str, processes: int, cons
     InputError
         In one line, if this is another file, one of other settings, or one that cannot be written.
     """
-    from learned.dataset import write_dataset
+    from learned.dataset import SCHEMA, write_dataset
 
     bar = Progress(
         TextColumn("{task.description}"),
@@ -124,6 +141,7 @@ def write_samples(path: Path, settings, make, *, name: str, processes: int, cons
                 path,
                 settings,
                 make=make,
+                schema=schema or SCHEMA,
                 processes=processes,
                 begin=lambda there: bar.update(task, completed=there),
                 advance=lambda grown: bar.advance(task, grown),

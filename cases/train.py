@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from cases.dataset import write_samples
 from cases.errors import InputError, as_input_error
 from cases.progress import is_a_terminal
-from learned.train_request import TrainRequest
+from learned.train_request import OPERATORS, TrainRequest
 
 if TYPE_CHECKING:
     from learned.trainer import Trainer
@@ -48,15 +48,16 @@ def train(request: TrainRequest, echo: Callable[[str], None], console: Console |
     _check(request)
     console = console or Console(highlight=False, soft_wrap=True)
     trainer, folder = _trainer(request, console), request.folder
-    bar = TrainingBar(console, request.model)
+    bar = TrainingBar(console, request.name)
     try:
         with bar, as_input_error():
             trainer(request, Watcher(report=echo if not bar.active else lambda line: None, watch=bar.update))
     except KeyboardInterrupt:
         if (folder / _CHECKPOINT).is_file():
-            echo(f"stopped; `driftmesh train {request.model} --resume --out {folder}` goes on")
+            problem = f" --problem {request.problem}" if request.problem else ""
+            echo(f"stopped; `driftmesh train {request.model}{problem} --resume --out {folder}` goes on")
         raise
-    weights = folder / f"{request.model}.safetensors"
+    weights = folder / f"{request.name}.safetensors"
     echo(f"written: {weights}, {weights.with_suffix('.json')}")
     return weights
 
@@ -112,9 +113,12 @@ def _trainer(request: TrainRequest, console: Console) -> Trainer:
         from learned.train_dmm import train_dmm
 
         return train_dmm
+    if request.model in OPERATORS:
+        return _operator_trainer(request, console)
     from functools import partial
 
     from coupling.labels import LabelSettings, make_label
+    from learned.dataset import SCHEMA
     from learned.train_um2n import label_stream, train_um2n
 
     # The labels of a smoke are those of small meshes, which take less time to make than to train on.
@@ -123,17 +127,44 @@ def _trainer(request: TrainRequest, console: Console) -> Trainer:
     if request.stream:
         return partial(train_um2n, labels=label_stream(make_label, settings, processes=request.processes))
     path = request.data or request.folder / "labels.h5"
-    if request.data is None or not path.exists() or _interrupted(path):
+    if request.data is None or not path.exists() or _interrupted(path, SCHEMA):
         write_samples(path, settings, make_label, name="labels", processes=request.processes, console=console)
     return train_um2n
 
 
-def _interrupted(path: Path) -> bool:
+def _operator_trainer(request: TrainRequest, console: Console) -> Trainer:
+    """Return what trains an operator network, after its problems have been made."""
+    from functools import partial
+
+    from coupling.operator_data import OperatorSettings, make_operator
+    from learned.operators.problem import SCHEMA
+    from learned.train_operator import problem_stream, train_operator
+
+    # The problems of a smoke are small, too.
+    few = {"samples": 6, "nodes": 150} if request.smoke else {}
+    settings = OperatorSettings(problem=str(request.problem), seed=request.seed, **few)
+    if request.stream:
+        return partial(train_operator, problems=problem_stream(make_operator, settings, processes=request.processes))
+    path = request.data or request.folder / "operators.h5"
+    if request.data is None or not path.exists() or _interrupted(path, SCHEMA):
+        write_samples(
+            path,
+            settings,
+            make_operator,
+            schema=SCHEMA,
+            name=settings.problem,
+            processes=request.processes,
+            console=console,
+        )
+    return train_operator
+
+
+def _interrupted(path: Path, schema: str) -> bool:
     """Return whether a data set has fewer samples than it was asked to have."""
     from learned.dataset import samples_wanted
 
     with as_input_error():
-        there, wanted = samples_wanted(path)
+        there, wanted = samples_wanted(path, schema)
     return there < wanted
 
 

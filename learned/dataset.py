@@ -1,4 +1,4 @@
-"""Meshes and monitor functions on disk: seeded, made by several processes, restartable."""
+"""Samples on disk, meshes with monitor functions or others: seeded, made by several processes, restartable."""
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ class Settings(Protocol):
         """Number of samples, which may grow."""
 
 
-# Gives the arrays of the sample of a number: points, cells, the parts of the monitor function, moved if there is one.
+# Gives the arrays of the sample of a number: of movers points, cells, the parts of the monitor function, moved if there
+# is one; the names are the maker's own in other schemas.
 Maker = Callable[[Any, int], dict[str, np.ndarray]]
 
 
@@ -108,6 +109,7 @@ def write_dataset(
     settings: Settings,
     *,
     make: Maker = make_sample,
+    schema: str = SCHEMA,
     processes: int = 1,
     begin: Callable[[int], None] | None = None,
     advance: Callable[[int], None] | None = None,
@@ -122,6 +124,8 @@ def write_dataset(
         What to make.
     make
         Makes a sample from the settings and its number; a function of a module, for other processes to import.
+    schema
+        Name of what the arrays of ``make`` are, by which readers know the file.
     processes
         Number of processes; the file does not depend on it.
     begin
@@ -141,7 +145,7 @@ def write_dataset(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "a") as file:
-        _claim(file, path, settings)
+        _claim(file, path, settings, schema)
         missing = [number for number in range(settings.samples) if _name(number) not in file["samples"]]
         if begin is not None:
             begin(settings.samples - len(missing))
@@ -152,12 +156,27 @@ def write_dataset(
                 file.pop("unfinished", None)
                 group = file.create_group("unfinished")
                 for name, values in arrays.items():
-                    group.create_dataset(name, data=values, compression="gzip", shuffle=True)
+                    # HDF5 cannot compress what has no values.
+                    packed = {"compression": "gzip", "shuffle": True} if np.size(values) else {}
+                    group.create_dataset(name, data=values, **packed)
                 file.move("unfinished", f"samples/{_name(number)}")
                 file.flush()
                 if advance is not None:
                     advance(1)
     return len(missing)
+
+
+def read_arrays(path: Path, schema: str = SCHEMA) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the arrays of a file's samples in order, as their maker gave them.
+
+    Raises
+    ------
+    ValueError
+        If the file is no data set of this schema.
+    """
+    with _opened(path, schema) as file:
+        for name in sorted(file["samples"]):
+            yield _arrays(file["samples"][name])
 
 
 def read_dataset(path: Path) -> Iterator[MoverSample]:
@@ -168,9 +187,7 @@ def read_dataset(path: Path) -> Iterator[MoverSample]:
     ValueError
         If the file is no such data set.
     """
-    with _opened(path) as file:
-        for name in sorted(file["samples"]):
-            yield _read(file["samples"][name])
+    yield from map(sample_of, read_arrays(path))
 
 
 class MoverDataset(Sequence[MoverSample]):
@@ -210,10 +227,10 @@ class MoverDataset(Sequence[MoverSample]):
     def __getitem__(self, number):
         """Return the sample at a place."""
         with _opened(self._path) as file:
-            return _read(file["samples"][self._names[number]])
+            return sample_of(_arrays(file["samples"][self._names[number]]))
 
 
-def samples_wanted(path: Path) -> tuple[int, int]:
+def samples_wanted(path: Path, schema: str = SCHEMA) -> tuple[int, int]:
     """Return how many samples a file has, and how many it was last asked to have: more, if it was interrupted.
 
     Raises
@@ -221,36 +238,36 @@ def samples_wanted(path: Path) -> tuple[int, int]:
     ValueError
         If the file is no such data set.
     """
-    with _opened(path) as file:
+    with _opened(path, schema) as file:
         there = len(file["samples"])
         return there, int(file.attrs.get("samples", there))
 
 
-def _opened(path: Path) -> h5py.File:
+def _opened(path: Path, schema: str = SCHEMA) -> h5py.File:
     """Return a data set, open to be read."""
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         raise ValueError(f"data set: got {path}, expected an HDF5 file ({error}); make it first") from None
     try:
-        _check_schema(file, path)
+        _check_schema(file, path, schema)
     except ValueError:
         file.close()
         raise
     return file
 
 
-def _read(group: h5py.Group) -> MoverSample:
-    return sample_of({name: group[name][:] for name in group})
+def _arrays(group: h5py.Group) -> dict[str, np.ndarray]:
+    return {name: group[name][:] for name in group}
 
 
-def _claim(file: h5py.File, path: Path, settings: Settings) -> None:
+def _claim(file: h5py.File, path: Path, settings: Settings, schema: str) -> None:
     """Write schema and settings into a new file; refuse one of others. More samples may be asked for."""
     wanted = {name: value for name, value in vars(settings).items() if name != "samples"}
     if not len(file) and not len(file.attrs):
-        file.attrs.update({"schema": SCHEMA, "version": VERSION} | wanted)
+        file.attrs.update({"schema": schema, "version": VERSION} | wanted)
         file.create_group("samples")
-    _check_schema(file, path)
+    _check_schema(file, path, schema)
     made = {name: value for name, value in file.attrs.items() if name not in ("schema", "version", "samples")}
     for name in wanted | made:
         if made.get(name) != wanted.get(name):
@@ -261,11 +278,11 @@ def _claim(file: h5py.File, path: Path, settings: Settings) -> None:
     file.attrs["samples"] = max(settings.samples, int(file.attrs.get("samples", 0)))
 
 
-def _check_schema(file: h5py.File, path: Path) -> None:
+def _check_schema(file: h5py.File, path: Path, schema: str) -> None:
     said = file.attrs.get("schema"), file.attrs.get("version")
-    if said != (SCHEMA, VERSION):
+    if said != (schema, VERSION):
         raise ValueError(
-            f"data set: got {path.name} with schema {said[0]} {said[1]}, expected {SCHEMA} {VERSION}; make it anew"
+            f"data set: got {path.name} with schema {said[0]} {said[1]}, expected {schema} {VERSION}; make it anew"
         )
 
 

@@ -11,6 +11,7 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from learned.checks import check_float64
+from learned.csr import to_csr
 
 
 class LinearSolve:
@@ -52,7 +53,7 @@ class LinearSolve:
     """
 
     def __init__(self, matrix):
-        self.matrix = _csr(matrix)
+        self.matrix = to_csr(matrix, square=True)
         size = np.diff(self.matrix.indptr)
         self.rows = torch.from_numpy(np.repeat(np.arange(len(size)), size))
         self.columns = torch.from_numpy(self.matrix.indices.astype(np.int64))
@@ -138,27 +139,3 @@ class _Solve(torch.autograd.Function):
             flat_adjoint, flat = (tensor.reshape(-1, tensor.shape[-1]) for tensor in (adjoint, solutions))
             of_values = -(flat_adjoint[:, rows] * flat[:, columns]).sum(dim=0)
         return adjoint, of_values, None, None, None
-
-
-def _csr(matrix) -> sparse.csr_array:
-    """Return a matrix of scipy or Firedrake as scipy's, with ordered entries, each once; a copy."""
-    handle = getattr(getattr(matrix, "petscmat", None), "handle", None)
-    if handle is not None:
-        petsc = matrix.petscmat
-        if petsc.comm.size > 1:
-            raise ValueError(
-                f"matrix: got one divided over {petsc.comm.size} ranks, expected one rank; factors are not divided: "
-                "run without mpiexec, or use SolveOperator, which solves in parallel"
-            )
-        if petsc.type != "seqaij":
-            raise ValueError(f'matrix: got PETSc type {petsc.type}, expected seqaij; assemble with mat_type="aij"')
-        indptr, indices, data = petsc.getValuesCSR()
-        matrix = sparse.csr_array((data, indices, indptr), shape=petsc.size)
-    if not sparse.issparse(matrix) or matrix.shape[0] != matrix.shape[1] or np.iscomplexobj(matrix):
-        raise ValueError(
-            f"matrix: got {type(matrix).__name__} of shape {getattr(matrix, 'shape', '()')}, "
-            "expected a square real sparse one of scipy or one assembled by Firedrake"
-        )
-    result = sparse.csr_array(matrix, dtype=np.float64, copy=True)
-    result.sum_duplicates()
-    return result

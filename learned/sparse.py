@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
 
 
@@ -55,6 +57,17 @@ class SparseMap:
         moved._forward = self._forward.to(device=device, dtype=dtype)
         moved._backward = self._backward.to(device=device, dtype=dtype)
         return moved
+
+
+def sparse_map(matrix, dtype: torch.dtype = torch.float64) -> SparseMap:
+    """Return a matrix of scipy as a map of tensors."""
+    entries = sparse.coo_array(matrix)
+    return SparseMap(
+        torch.from_numpy(entries.row.astype(np.int64)),
+        torch.from_numpy(entries.col.astype(np.int64)),
+        torch.from_numpy(np.asarray(entries.data, dtype=np.float64)).to(dtype),
+        entries.shape,
+    )
 
 
 def take(values: Tensor, numbers: Tensor, total: SparseMap, *, axis: int = 0) -> Tensor:

@@ -6,11 +6,20 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-MODELS = ("drift", "um2n", "dmm")
+MOVERS = ("drift", "um2n", "dmm")
+# Of operators, with what they are; each is trained for one of the problems.
+OPERATORS = {
+    "spon": "structure-preserving operator network",
+    "spon-mg": "its multigrid form",
+    "spon-twin": "the same without structure",
+}
+MODELS = (*MOVERS, *OPERATORS)
+PROBLEMS = ("poisson", "darcy", "stokes", "elasticity")
 # Options that only some models have, with what others have instead.
 _ONLY = {
-    "data": (("drift", "um2n"), "its meshes are drawn when it begins"),
-    "stream": (("drift", "um2n"), "its meshes are drawn when it begins"),
+    "data": (("drift", "um2n", *OPERATORS), "its meshes are drawn when it begins"),
+    "stream": (("drift", "um2n", *OPERATORS), "its meshes are drawn when it begins"),
+    "problem": (tuple(OPERATORS), "it moves meshes"),
     "maps": (("drift",), "its samples are those of a square, which other coordinates do not keep"),
     "transformer": (("um2n",), "it has none"),
 }
@@ -25,7 +34,7 @@ class TrainRequest:
     model
         Name in ``MODELS``.
     out
-        Folder for weights, checkpoints and log; ``results/train/MODEL`` if None.
+        Folder for weights, checkpoints and log; ``results/train/NAME`` if None.
     minutes, updates
         When to end at the latest [min]; the model's own time if both are None, no matter what time if only the updates
         are given. The learning rate falls to its least over the one that is nearer.
@@ -41,6 +50,8 @@ class TrainRequest:
         Go on from the checkpoint in the folder.
     device
         Where to train: ``cpu``, ``cuda`` or ``cuda:N``.
+    problem
+        What an operator is trained for, one of ``PROBLEMS``.
     data
         HDF5 file of samples, with labels for UM2N.
     stream
@@ -70,6 +81,7 @@ class TrainRequest:
     smoke: bool = False
     resume: bool = False
     device: str = "cpu"
+    problem: str | None = None
     data: Path | None = None
     stream: bool = False
     processes: int = 1
@@ -83,6 +95,8 @@ class TrainRequest:
                 f"model: got {self.model!r}, expected one of {', '.join(MODELS)}; `driftmesh models` lists what is "
                 "trained already"
             )
+        if self.model in OPERATORS and self.problem not in PROBLEMS:
+            raise ValueError(f"--problem: got {self.problem!r}, expected one of {', '.join(PROBLEMS)} for {self.model}")
         for name, (models, instead) in _ONLY.items():
             given = getattr(self, name) != getattr(TrainRequest, name)
             if given and self.model not in models:
@@ -96,9 +110,14 @@ class TrainRequest:
             raise ValueError(f"--maps: got {self.maps:g}, expected a share between 0 and 1")
 
     @property
+    def name(self) -> str:
+        """What the files of the weights are called."""
+        return self.model if self.problem is None else f"{self.model}-{self.problem}"
+
+    @property
     def folder(self) -> Path:
         """Where everything goes."""
-        return self.out or Path("results") / "train" / self.model
+        return self.out or Path("results") / "train" / self.name
 
 
 def parse_request(model: str, arguments: list[str] | None = None) -> TrainRequest:
@@ -118,6 +137,8 @@ def parse_request(model: str, arguments: list[str] | None = None) -> TrainReques
         parser.add_argument("--data", type=Path, help="HDF5 file of samples")
         parser.add_argument("--stream", action="store_true", help="make samples while training goes on")
         parser.add_argument("--processes", type=int, default=1, help="how many processes make them")
+    if model in _ONLY["problem"][0]:
+        parser.add_argument("--problem", choices=PROBLEMS, required=True)
     if model in _ONLY["maps"][0]:
         parser.add_argument("--maps", type=float, default=0.0, help="share of samples in random coordinates")
     if model in _ONLY["transformer"][0]:

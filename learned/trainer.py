@@ -23,10 +23,10 @@ from learned.weights import NETWORKS, ModelCard, save_weights, source_commit
 _BEGUN = "begun.json"
 
 
-class MoverTask(Task, Protocol):
-    """A task on meshes."""
+class PlacedTask(Task, Protocol):
+    """A task whose samples are on a device."""
 
-    def to(self, device: torch.device | str) -> MoverTask:
+    def to(self, device: torch.device | str) -> PlacedTask:
         """Put everything on a device."""
 
 
@@ -46,13 +46,16 @@ class Recipe:
         What the samples are, for the card.
     figures
         More figures of the card, of the trained network.
+    network
+        Its name in ``NETWORKS``; that of the model if None.
     """
 
     options: dict[str, int]
-    task: MoverTask
+    task: PlacedTask
     settings: TrainingSettings
     data: str
     figures: Callable[[nn.Module], dict[str, float]] | None = None
+    network: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def settings_of(request: TrainRequest, own: TrainingSettings) -> TrainingSetting
 
 
 def run(request: TrainRequest, recipe: Recipe, watcher: Watcher) -> ModelCard:
-    """Train; leave ``MODEL.safetensors`` and its card ``MODEL.json`` in the request's folder.
+    """Train; leave ``NAME.safetensors`` and its card ``NAME.json`` in the request's folder.
 
     Raises
     ------
@@ -102,7 +105,8 @@ def run(request: TrainRequest, recipe: Recipe, watcher: Watcher) -> ModelCard:
     device = parse_device(request.device)
     torch.set_num_threads(1)
     torch.manual_seed(request.seed)
-    network, settings = NETWORKS[request.model](**recipe.options), settings_of(request, recipe.settings)
+    name = recipe.network or request.model
+    network, settings = NETWORKS[name](**recipe.options), settings_of(request, recipe.settings)
     if request.init is not None:
         _begin_with(network, request.init)
     commit = _begun(request, recipe)
@@ -124,7 +128,7 @@ def run(request: TrainRequest, recipe: Recipe, watcher: Watcher) -> ModelCard:
         f"{settings.batch}" + (f"; begun from {request.init}" if request.init else "")
     )
     card = ModelCard(
-        network=request.model,
+        network=name,
         options=dict(recipe.options),
         data=f"{recipe.data}; {ending}",
         seed=request.seed,
@@ -134,7 +138,7 @@ def run(request: TrainRequest, recipe: Recipe, watcher: Watcher) -> ModelCard:
         seconds=round(progress.seconds, 3),
         metrics=metrics | more,
     )
-    return save_weights(request.folder / f"{request.model}.safetensors", network, card)
+    return save_weights(request.folder / f"{request.name}.safetensors", network, card)
 
 
 def command_line(model: str, trainer: Trainer) -> None:
@@ -158,7 +162,7 @@ def _begin_with(network: nn.Module, path: Path) -> None:
 def _begun(request: TrainRequest, recipe: Recipe) -> str:
     """Return the commit at which the training of a folder was begun, now if there is none; refuse another training."""
     path = request.folder / _BEGUN
-    said = {"model": request.model, "options": recipe.options, "seed": request.seed, "data": recipe.data}
+    said = {"model": request.name, "options": recipe.options, "seed": request.seed, "data": recipe.data}
     if request.resume and path.exists():
         before = json.loads(path.read_text())
         for name, value in said.items():

@@ -16,9 +16,16 @@ from torch import nn
 from learned.networks.dmm import DMMNetwork
 from learned.networks.drift import DriftNetwork
 from learned.networks.um2n import UM2NNetwork
+from learned.operators.spon import SPON, UnconstrainedSPON
 
 # Networks by the name that cards call them.
-NETWORKS: dict[str, type[nn.Module]] = {"drift": DriftNetwork, "um2n": UM2NNetwork, "dmm": DMMNetwork}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "drift": DriftNetwork,
+    "um2n": UM2NNetwork,
+    "dmm": DMMNetwork,
+    "spon": SPON,
+    "spon-twin": UnconstrainedSPON,
+}
 # Weights that come with the package, NAME.safetensors and NAME.json.
 PRETRAINED = Path(__file__).parent / "pretrained"
 _CARD_KEYS = ("network", "options", "sha256", "parameters")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 import torch
 
-from learned.dataset import DatasetSettings, MoverDataset, read_dataset, samples_wanted, write_dataset
+from learned.dataset import DatasetSettings, MoverDataset, read_arrays, read_dataset, samples_wanted, write_dataset
 
 SETTINGS = DatasetSettings(samples=6, seed=5, smallest=80, largest=150, solids=0.3)
 
@@ -83,3 +84,19 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.h5").write_text("no")
     with pytest.raises(ValueError, match=r"data set: got .*text.h5, expected an HDF5 file"):
         next(read_dataset(tmp_path / "text.h5"))
+
+
+def ramp(settings: DatasetSettings, number: int) -> dict[str, np.ndarray]:
+    return {"ramp": np.arange(number + 1.0), "none": np.zeros((number, 0))}
+
+
+def test_samples_of_another_schema_come_back_under_it_only(tmp_path: Path) -> None:
+    path, settings = tmp_path / "ramps.h5", DatasetSettings(samples=3)
+    assert write_dataset(path, settings, make=ramp, schema="ramps") == 3
+    assert write_dataset(path, settings, make=ramp, schema="ramps") == 0
+    for number, arrays in enumerate(read_arrays(path, "ramps")):
+        assert all(np.array_equal(arrays[name], array) for name, array in ramp(settings, number).items())
+    assert samples_wanted(path, "ramps") == (3, 3)
+    for use in (lambda: next(read_dataset(path)), lambda: write_dataset(path, settings)):
+        with pytest.raises(ValueError, match=r"got ramps.h5 with schema ramps 1, expected driftmesh-movers 1; make it"):
+            use()

@@ -1,0 +1,157 @@
+"""What operator networks make of a problem of Firedrake: an approximate inverse that acts on vectors of its solvers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from firedrake import DirichletBC, Function, TestFunction, TrialFunction, dx, inner
+from scipy import sparse
+
+from coupling.operator_matrices import csr
+from coupling.operator_problems.geometry import coarse_levels
+from coupling.operator_spaces import node_points
+from learned.operators.prepared import prepare, reduction
+from learned.operators.problem import OperatorProblem
+
+# Of the entries of A - A^T, relative to the largest of A: rounding of integrals, with room.
+_SYMMETRIC = 1e-10
+
+
+def operator_problem(
+    form, bcs: Sequence[DirichletBC] = (), *, features: np.ndarray | None = None, coarse: Sequence[Any] = ()
+) -> OperatorProblem:
+    r"""Return what operator networks are told of a bilinear form and its boundary conditions, without right-hand sides.
+
+    .. math:: a(u, v) = \sum_{ij} v_i A_{ij} u_j
+
+    Parameters
+    ----------
+    form
+        a, symmetric and positive definite where nothing is fixed, on a space of scalars or vectors; on one rank.
+    bcs
+        What is fixed; the values do not matter.
+    features
+        What else the network sees in the nodes, shape (n, k), such as the logarithm of a coefficient; none if None.
+    coarse
+        Scalar spaces of coarser levels, from fine to coarse, see ``coupling.operator_transfers``.
+
+    Raises
+    ------
+    ValueError
+        On all ranks: for several ranks, a mixed space, a form that is not symmetric, conditions that are no
+        ``DirichletBC``, features of another shape.
+    """
+    space = form.arguments()[0].function_space()
+    # Known to all ranks, so that all raise.
+    ranks = space.mesh().comm.size
+    if ranks > 1:
+        raise ValueError(
+            f"form: got one divided over {ranks} ranks, expected one rank; networks see whole problems: run without "
+            "mpiexec, or make the mesh with comm=COMM_SELF"
+        )
+    if len(space) > 1:
+        raise ValueError(f"form: got one on {space.ufl_element()}, expected a space of scalars or vectors")
+    stiffness = csr(form)
+    defect = abs(stiffness - stiffness.T).max()
+    if not defect <= _SYMMETRIC * abs(stiffness).max():
+        raise ValueError(f"form: got a defect of symmetry of {defect:.1e}, expected a symmetric form")
+    scalar = space.sub(0).collapse() if space.value_size > 1 else space
+    nodes, parts = space.node_count, space.block_size
+    features = np.zeros((nodes, 0)) if features is None else np.asarray(features, dtype=np.float64)
+    if features.ndim != 2 or len(features) != nodes:
+        raise ValueError(f"features: got shape {features.shape}, expected ({nodes}, k), a row for each node")
+    boundary = np.zeros(nodes, dtype=bool)
+    boundary[space.boundary_nodes("on_boundary")] = True
+    nothing = np.zeros((nodes * parts, 1))
+    return OperatorProblem(
+        points=node_points(space),
+        stiffness=stiffness,
+        mass=csr(inner(TrialFunction(scalar), TestFunction(scalar)) * dx),
+        fixed=_fixed(space, bcs).reshape(nodes, parts),
+        boundary=boundary,
+        features=features,
+        loads=nothing,
+        values=nothing,
+        solutions=nothing,
+        coarse=coarse_levels([*list(coarse)[::-1], scalar]),
+    )
+
+
+def _fixed(space, bcs: Sequence[DirichletBC]) -> np.ndarray:
+    """Return which degrees of freedom conditions fix, shape (N,)."""
+    marks = Function(space)
+    for bc in bcs:
+        if not isinstance(bc, DirichletBC):
+            raise ValueError(f"bcs: got {type(bc).__name__}, expected DirichletBC; put other conditions into the form")
+        bc.set(marks, 1.0)
+    return marks.dat.data_ro.ravel() > 0.0
+
+
+class OperatorInverse:
+    r"""Apply the approximate inverse that a network makes for a problem, set up once for any number of vectors.
+
+    .. math:: z = T\, S\, T^T r + \chi r
+
+    with S of the network, T from the unknowns to the degrees of freedom (``PreparedProblem``), and :math:`\chi` that is
+    1 at fixed ones and 0 elsewhere: there matrices of Firedrake are the identity. For ``SPON`` and whatever weights:
+    symmetric and positive definite, so that it may precondition conjugate gradients; z for the right-hand side of a
+    solver with boundary values g, which is :math:`b - A g` and at fixed ones 0 or g, is the network's solution, less
+    :math:`\chi g` in the first case.
+
+    Parameters
+    ----------
+    network
+        Has ``inverse(prepared)``, which gives S as a function of columns of tensors, and says by ``landmarks`` and
+        ``level`` how problems are prepared: see ``SPON``.
+    problem
+        From ``operator_problem``, or of a data set; its right-hand sides do not matter.
+
+    Attributes
+    ----------
+    size
+        N, number of degrees of freedom, fixed ones included.
+
+    Raises
+    ------
+    ValueError
+        For a problem with fewer coarse levels than the network asks for.
+    """
+
+    def __init__(self, network: torch.nn.Module, problem: OperatorProblem):
+        self.size = problem.fixed.size
+        self._fixed = np.flatnonzero(problem.fixed)
+        self._expand = reduction(problem)[0]
+        self._reduce = sparse.csr_array(self._expand.T)
+        prepared = prepare(problem, landmark_count=int(network.landmarks), level=int(network.level))
+        with torch.no_grad():
+            self._inverse = network.inverse(prepared)
+
+    def __call__(self, residuals: np.ndarray) -> np.ndarray:
+        """Return z, float64, for residuals of shape (N,) or (N, m); many at once take less time each.
+
+        Raises
+        ------
+        ValueError
+            For another number of degrees of freedom.
+        """
+        result = self._through(self._inverse, residuals)
+        result[self._fixed] = residuals[self._fixed]
+        return result
+
+    def coarse(self, residuals: np.ndarray) -> np.ndarray:
+        """Return T Q T^T r: of S only the solve in the span of the network's functions, see ``BalancedInverse``.
+
+        Symmetric, not negative; zero at fixed degrees of freedom.
+        """
+        return self._through(self._inverse.coarse, residuals)
+
+    def _through(self, operator, residuals: np.ndarray) -> np.ndarray:
+        if residuals.ndim not in (1, 2) or len(residuals) != self.size:
+            raise ValueError(f"residuals: got shape {residuals.shape}, expected ({self.size},) or ({self.size}, m)")
+        columns = self._reduce @ residuals.reshape(self.size, -1)
+        with torch.no_grad():
+            result = operator(torch.from_numpy(columns)).numpy()
+        return (self._expand @ result).reshape(residuals.shape)

@@ -1,0 +1,1 @@
+"""Families of random boundary value problems for operator networks, one file each."""

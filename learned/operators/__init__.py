@@ -1,0 +1,1 @@
+"""Operator networks on the degrees of freedom of finite-element functions."""

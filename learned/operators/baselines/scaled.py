@@ -1,0 +1,58 @@
+"""What all baselines are given: sources and boundary values of size one, and what to multiply their answer with."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from learned.operators.nodes import NODE_FEATURES
+from learned.operators.prepared import PreparedProblem
+
+# The least eigenvalue of the Laplacian on a square of area one: sources over it are of the size of solutions.
+_EIGENVALUE = 2.0 * math.pi**2
+
+
+def scaled_data(problem: PreparedProblem, *, components: int, features: int) -> tuple[Tensor, Tensor]:
+    r"""Return the data of each right-hand side over their norm, and the norms.
+
+    .. math:: f_i = \frac{|\Omega|^{2/d}}{2 \pi^2} \frac{b_i}{w_i},\qquad
+              s^2 = \frac{1}{|\Omega|} \sum_i w_i \big(|f_i|^2 + |g_i|^2\big)
+
+    A network of (f, g) / s whose answer is multiplied by s is homogeneous: :math:`\lambda` times the data give
+    :math:`\lambda` times the answer for every :math:`\lambda \ge 0`.
+
+    Parameters
+    ----------
+    problem
+        The problem, whose load vectors are b, lifted boundary values g, and shares of the volume w.
+    components, features
+        What the network is made for.
+
+    Returns
+    -------
+    data
+        (f, g) / s, shape (n, 2 c, m), of the graph's floating-point type; zero where s is.
+    norms
+        s, shape (m,), float64.
+
+    Raises
+    ------
+    ValueError
+        If the problem has other numbers of components or of features.
+    """
+    told = problem.graph.nodes.shape[1] - NODE_FEATURES
+    if (problem.components, told) != (components, features):
+        raise ValueError(
+            f"problem: got {problem.components} components and {told} features of each node, expected {components} "
+            f"and {features}; make the network with components={problem.components}, features={told}"
+        )
+    weights = problem.graph.weights.double()[:, None, None]
+    n, volume = len(weights), weights.sum()
+    b, g = (part.reshape(n, components, -1) for part in (problem.loads, problem.values))
+    f = volume ** (2.0 / problem.graph.points.shape[1]) / _EIGENVALUE * b / weights
+    data = torch.cat([f, g], dim=1)
+    norms = ((weights * data.square()).sum(dim=(0, 1)) / volume).sqrt()
+    scaled = data / torch.where(norms > 0.0, norms, 1.0)
+    return scaled.to(problem.graph.nodes.dtype), norms

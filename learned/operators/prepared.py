@@ -1,0 +1,198 @@
+"""What does not depend on weights, made once for a problem: reduced unknowns, graphs, landmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+
+from learned.operators.kernel_basis import Landmarks, landmarks
+from learned.operators.nodes import NodeGraph, node_graph, node_weights
+from learned.operators.problem import OperatorProblem
+from learned.sparse import SparseMap, sparse_map
+
+
+@dataclass(frozen=True)
+class PreparedProblem:
+    r"""A problem as an operator network takes it.
+
+    .. math:: u = g + T v,\qquad T^T A T v = T^T (b - A g)
+
+    T takes the unknowns to the degrees of freedom: it leaves out the fixed ones and repeats the one of each island. In
+    float64, but for what networks see.
+
+    Attributes
+    ----------
+    graph, places
+        Nodes and landmarks on the level where the network works.
+    light
+        The finest nodes, if that is a coarser level.
+    prolongation
+        From there to the finest nodes, (n, n_c), if it is coarser.
+    hats
+        The functions of the coarsest level in the unknowns, shape (V, H); none unless the network asks for them.
+    components
+        Of each node.
+    expand, reduce
+        T, and its inverse on what T gives: means over islands.
+    stiffness
+        Of the unknowns, symmetric and positive definite.
+    jacobi
+        Inverse of its diagonal, shape (V,).
+    right_sides
+        Shape (V, m).
+    loads, values, solutions
+        Of the degrees of freedom, shape (N, m).
+    mass
+        On degrees of freedom.
+    norms
+        Norm of each solution in L2, shape (m,).
+    fixed
+        Shape (N,), bool.
+    """
+
+    graph: NodeGraph
+    places: Landmarks
+    light: NodeGraph | None
+    prolongation: SparseMap | None
+    hats: Tensor
+    components: int
+    expand: SparseMap
+    reduce: SparseMap
+    stiffness: SparseMap
+    jacobi: Tensor
+    right_sides: Tensor
+    loads: Tensor
+    values: Tensor
+    solutions: Tensor
+    mass: SparseMap
+    norms: Tensor
+    fixed: Tensor
+
+    def error(self, u: Tensor) -> Tensor:
+        """Return the error of degrees of freedom (N, m) in L2, over the solution's norm, shape (m,)."""
+        wrong = u - self.solutions
+        return (wrong * self.mass(wrong)).sum(0).clamp_min(0.0).sqrt() / self.norms
+
+
+def prepare(problem: OperatorProblem, *, landmark_count: int, level: int = 0, hats: bool = False) -> PreparedProblem:
+    """Return what networks take.
+
+    Parameters
+    ----------
+    problem
+        The problem.
+    landmark_count
+        Number of landmarks.
+    level
+        Coarse level on which the network works, 0 for the finest.
+    hats
+        Whether it takes the functions of the coarsest level.
+
+    Raises
+    ------
+    ValueError
+        If the problem has not so many levels.
+    """
+    needed = max(level, int(hats))
+    if needed > len(problem.coarse):
+        raise ValueError(f"problem: got {len(problem.coarse)} coarse levels, expected {needed}; make it with more")
+    expand, reduce = reduction(problem)
+    c = problem.components
+    stiffness = sparse.csr_array(expand.T @ problem.stiffness @ expand)
+    right_sides = expand.T @ (problem.loads - problem.stiffness @ problem.values)
+    mass = sparse.csr_array(sparse.kron(problem.mass, sparse.eye_array(c)))
+    norms = np.sqrt(np.einsum("nm,nm->m", problem.solutions, mass @ problem.solutions))
+    fixed, islands = problem.fixed, _islands(problem)
+    graph = node_graph(
+        problem.points, problem.stiffness, problem.mass, problem.fixed, problem.boundary, problem.features
+    )
+    points, light, prolongation = problem.points, None, None
+    if level:
+        way = problem.prolongation(level)
+        points, light, prolongation = problem.coarse[level - 1].points, graph, sparse_map(way, torch.float32)
+        graph, fixed, islands = _coarse_graph(problem, way, points, islands)
+    volume = float(problem.mass.sum())
+    return PreparedProblem(
+        graph=graph,
+        places=landmarks(points, volume, fixed, islands, landmark_count),
+        light=light,
+        prolongation=prolongation,
+        hats=_hats(problem, reduce) if hats else torch.zeros(reduce.shape[0], 0, dtype=torch.float64),
+        components=c,
+        expand=sparse_map(expand),
+        reduce=sparse_map(reduce),
+        stiffness=sparse_map(stiffness),
+        jacobi=torch.from_numpy(1.0 / stiffness.diagonal()),
+        right_sides=torch.from_numpy(right_sides),
+        loads=torch.from_numpy(problem.loads),
+        values=torch.from_numpy(problem.values),
+        solutions=torch.from_numpy(problem.solutions),
+        mass=sparse_map(mass),
+        norms=torch.from_numpy(norms),
+        fixed=torch.from_numpy(problem.fixed.ravel()),
+    )
+
+
+def prepare_for(network: nn.Module, problem: OperatorProblem) -> PreparedProblem:
+    """Return what a network takes, as its attributes ``landmarks``, ``level`` and ``hats`` say, if it has them."""
+    return prepare(
+        problem,
+        landmark_count=int(getattr(network, "landmarks", 1)),
+        level=int(getattr(network, "level", 0)),
+        hats=bool(getattr(network, "hats", False)),
+    )
+
+
+def reduction(problem: OperatorProblem) -> tuple[sparse.csr_array, sparse.csr_array]:
+    """Return T, shape (N, V), and its left inverse, shape (V, N): see ``PreparedProblem``."""
+    expand = problem.extras.get("reduction")
+    if expand is None:
+        free, size = problem.free, problem.fixed.size
+        expand = sparse.csr_array((np.ones(len(free)), (free, np.arange(len(free)))), shape=(size, len(free)))
+    counts = np.asarray(expand.sum(axis=0)).ravel()
+    return expand, sparse.csr_array(sparse.diags_array(1.0 / counts) @ expand.T)
+
+
+def _hats(problem: OperatorProblem, reduce: sparse.csr_array) -> Tensor:
+    """Return the functions of the coarsest level for each component in the unknowns; those that vanish left out."""
+    way = sparse.kron(problem.prolongation(len(problem.coarse)), sparse.eye_array(problem.components))
+    columns = (reduce @ sparse.csr_array(way)).toarray()
+    return torch.from_numpy(columns[:, np.abs(columns).sum(axis=0) > 0.0])
+
+
+def _islands(problem: OperatorProblem) -> np.ndarray:
+    """Return the number of the island of each node, -1 for none, shape (n,)."""
+    islands = np.full(len(problem.points), -1)
+    expand = problem.extras.get("reduction")
+    if expand is not None:
+        columns = sparse.csc_array(expand)
+        many = np.flatnonzero(np.diff(columns.indptr) > 1)
+        for number, column in enumerate(many):
+            islands[columns.indices[columns.indptr[column] : columns.indptr[column + 1]]] = number
+    return islands
+
+
+def _coarse_graph(
+    problem: OperatorProblem, way: sparse.csr_array, points: np.ndarray, islands: np.ndarray
+) -> tuple[NodeGraph, np.ndarray, np.ndarray]:
+    """Return the graph of a coarse level with Galerkin's matrices, what is fixed of its nodes, and their islands."""
+    c = problem.components
+    wide = sparse.csr_array(sparse.kron(way, sparse.eye_array(c)))
+    # A coarse node is where the finest one is that has its value alone.
+    nearest = np.asarray(sparse.csc_array(way).argmax(axis=0)).ravel()
+    fixed = problem.fixed[nearest]
+    weights = node_weights(problem.mass)
+    mean = (way.T @ (weights[:, None] * problem.features)) / (way.T @ weights)[:, None]
+    graph = node_graph(
+        points,
+        sparse.csr_array(wide.T @ problem.stiffness @ wide),
+        sparse.csr_array(way.T @ problem.mass @ way),
+        fixed,
+        problem.boundary[nearest],
+        mean,
+    )
+    return graph, fixed, islands[nearest]

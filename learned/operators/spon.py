@@ -1,0 +1,168 @@
+"""Structure-preserving operator networks: from the data of a boundary value problem to its solution."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from learned.operators.balanced import BalancedInverse
+from learned.operators.geometry_encoder import GeometryEncoder
+from learned.operators.kernel_basis import KernelBasis
+from learned.operators.nodes import NODE_FEATURES
+from learned.operators.prepared import PreparedProblem
+from learned.operators.processor import LandmarkProcessor
+
+# Of the local part when training begins: the inverse of softplus at one half.
+_LOCAL = -0.43
+KINDS = 3
+
+
+class SPON(nn.Module):
+    r"""Solve a boundary value problem by a self-adjoint operator that a network makes for its geometry.
+
+    .. math:: u = g + T\, S(\text{geometry}, \kappa)\, T^T (b - A g)
+
+    The encoder are load vectors b and a lifting g of the boundary values, the decoder is the finite-element space;
+    between them stands ``BalancedInverse``, whose functions ``KernelBasis`` makes. Whatever the weights: u equals g at
+    the fixed degrees of freedom to the last bit, the operator is self-adjoint and positive definite, and
+    :math:`\Phi^T (b - A u) = 0`. What depends on weights depends on lengths only, so that the operator turns and moves
+    with the domain.
+
+    Parameters
+    ----------
+    features
+        Coefficients that the problem gives in the nodes.
+    landmarks
+        Places around which the basis has functions, three in the plane for each component.
+    width, messages
+        Of the encoder of the geometry.
+    power
+        See ``KernelBasis``: 1 for equations of second order, 2 of fourth.
+    level
+        Coarse level on which functions are made, 0 for the finest.
+    hats
+        1 to add the functions of the coarsest level of the problem, so that what is left of the residual is orthogonal
+        to these, too: Galerkin's coarse correction.
+    smoothing
+        Steps of weighted Jacobi that adapt all functions to the matrix, each with learned weights: the light exchange
+        on the finest level. With ``hats`` this is the multigrid form, SPON-MG.
+    """
+
+    def __init__(
+        self,
+        *,
+        features: int = 0,
+        landmarks: int = 32,
+        width: int = 32,
+        messages: int = 3,
+        power: int = 1,
+        level: int = 0,
+        hats: int = 0,
+        smoothing: int = 0,
+    ):
+        super().__init__()
+        self.landmarks, self.level, self.hats, self.smoothing = landmarks, level, bool(hats), smoothing
+        told = NODE_FEATURES + features
+        self.encode = GeometryEncoder(told, width=width, messages=messages)
+        self.basis = KernelBasis(width, power=power)
+        # What the finest nodes see of themselves where the rest happens on a coarser level.
+        self.light = GeometryEncoder(told, width=width // 2, messages=1) if level else None
+        self.local = _constant_at_first(width // 2 if level else width, 1 + smoothing, _LOCAL)
+
+    def forward(self, problem: PreparedProblem) -> Tensor:
+        """Return the degrees of freedom of the solutions, shape (N, m), float64."""
+        return problem.values + problem.expand(self.inverse(problem)(problem.right_sides))
+
+    def inverse(self, problem: PreparedProblem) -> BalancedInverse:
+        """Return S, for any number of right-hand sides."""
+        q = self.encode(problem.graph)
+        basis = self.basis(problem.places, q, q[problem.places.nodes])
+        if problem.prolongation is not None:
+            assert self.light is not None and problem.light is not None
+            prolonged = problem.prolongation(basis.flatten(1))
+            basis, q = prolonged.reshape(-1, *basis.shape[1:]), self.light(problem.light)
+        # Of each node to each of its components.
+        c = problem.components
+        local = softplus(self.local(q)).double().repeat_interleave(c, dim=0)
+        local = problem.reduce(local) * problem.jacobi[:, None]
+        basis = problem.reduce(_each_component(basis.double()))
+        if self.hats:
+            basis = torch.cat([basis, problem.hats], dim=1)
+        for step in range(self.smoothing):
+            basis = basis - local[:, 1 + step, None] * problem.stiffness(basis)
+        return BalancedInverse(problem.stiffness, basis, local[:, 0])
+
+
+class UnconstrainedSPON(nn.Module):
+    r"""Predict the solution without any structure: the twin of ``SPON``.
+
+    Encoder of the geometry, landmarks and kernels are the same; the coefficients of the functions come from a learned
+    processor that is given load vectors and boundary values as ``SPON`` is, and nothing is imposed on what it gives.
+
+    Parameters
+    ----------
+    features, landmarks, width, messages
+        See ``SPON``.
+    components
+        Of each node.
+    channels, layers
+        Of the processor.
+    """
+
+    def __init__(
+        self,
+        *,
+        features: int = 0,
+        landmarks: int = 32,
+        width: int = 32,
+        messages: int = 3,
+        components: int = 1,
+        channels: int = 32,
+        layers: int = 4,
+    ):
+        super().__init__()
+        self.landmarks, self.level, self.components = landmarks, 0, components
+        self.encode = GeometryEncoder(NODE_FEATURES + features, width=width, messages=messages)
+        self.kernel = KernelBasis(width, bounded=False)
+        self.decode_kernel = KernelBasis(width, bounded=False)
+        self.read = nn.Linear(2 * components, channels, bias=False)
+        self.process = LandmarkProcessor(width, channels=channels, layers=layers, kinds=KINDS)
+        self.write = nn.Linear(channels, components, bias=False)
+        self.local = nn.Linear(width, 2)
+        nn.init.zeros_(self.local.weight)
+        nn.init.zeros_(self.local.bias)
+
+    def forward(self, problem: PreparedProblem) -> Tensor:
+        """Return the degrees of freedom of the solutions, shape (N, m), float64."""
+        graph, places, c = problem.graph, problem.places, self.components
+        q = self.encode(graph)
+        at = q[places.nodes]
+        n, m = len(q), problem.loads.shape[1]
+        kernel = self.kernel(places, q, at)[:, 0]
+        loads, values = (part.float().reshape(n, c, m) for part in (problem.loads, problem.values))
+        # The load vector is an integral already; boundary values are given by theirs over the kernel's.
+        weighed = kernel * graph.weights[:, None]
+        scale = weighed.abs().sum(0)
+        read = [torch.einsum("nr,ncm->rmc", kernel, loads) / scale[:, None, None]]
+        read.append(torch.einsum("nr,ncm->rmc", weighed, values) / scale[:, None, None])
+        h = self.read(torch.cat(read, dim=2))
+        h = self.process(places.kernels[:, places.nodes], at, h)
+        u = torch.einsum("nr,rmc->ncm", self.decode_kernel(places, q, at)[:, 0], self.write(h))
+        own = self.local(q)
+        u = u + own[:, :1, None] * loads / graph.weights[:, None, None] + own[:, 1:, None] * values
+        return u.reshape(n * c, m).double()
+
+
+def _each_component(basis: Tensor) -> Tensor:
+    """Return functions of each component (n, c, R) as functions of degrees of freedom, shape (n c, c R)."""
+    nodes, c, count = basis.shape
+    unit = torch.eye(c, dtype=basis.dtype, device=basis.device)
+    return torch.einsum("ncr,cd->ncdr", basis, unit).reshape(nodes * c, c * count)
+
+
+def _constant_at_first(width: int, outputs: int, value: float) -> nn.Linear:
+    layer = nn.Linear(width, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.constant_(layer.bias, value)
+    return layer

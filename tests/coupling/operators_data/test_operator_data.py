@@ -1,0 +1,66 @@
+"""Data sets of operators: the same bits in any process and order, stored and read."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from operator_makers import third_sample
+
+from coupling.operator_data import FAMILIES, OperatorSettings, make_operator
+from learned.dataset import write_dataset
+from learned.operators.dataset import SCHEMA, read_problems
+from learned.operators.problem import problem_arrays
+from learned.stream import stream
+
+
+def settings(name: str, samples: int = 3) -> OperatorSettings:
+    return OperatorSettings(problem=name, samples=samples, seed=2, nodes=150, right_sides=2)
+
+
+def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    return one.keys() == other.keys() and all(one[name].tobytes() == other[name].tobytes() for name in one)
+
+
+def test_a_sample_depends_on_its_number_only_whatever_came_before_in_whichever_process() -> None:
+    every = [settings(name) for name in FAMILIES]
+    here = []
+    for of in every:
+        third, first = (make_operator(of, number) for number in (2, 0))
+        assert not same(first, third)
+        here.append(third)
+    # A process that starts with what is the last here.
+    numbers = list(range(len(every)))[::-1]
+    with closing(stream(third_sample, every, numbers, processes=1)) as samples:
+        for number, there in samples:
+            assert same(there, here[number])
+            assert same(make_operator(replace(every[number], samples=5), 2), there)
+
+
+def test_a_file_holds_the_problems_bit_for_bit(tmp_path: Path) -> None:
+    path = tmp_path / "operators.h5"
+    assert write_dataset(path, settings("stokes", 2), make=make_operator, schema=SCHEMA) == 2
+    assert write_dataset(path, settings("stokes", 3), make=make_operator, schema=SCHEMA) == 1
+    for number, problem in enumerate(read_problems(path)):
+        assert same(problem_arrays(problem), make_operator(settings("stokes"), number))
+    with pytest.raises(ValueError, match=r"got operators.h5 made with problem = stokes, expected darcy; name another"):
+        write_dataset(path, settings("darcy"), make=make_operator, schema=SCHEMA)
+
+
+def test_the_share_of_moved_meshes_and_the_number_of_nodes_are_those_asked_for() -> None:
+    few = OperatorSettings(problem="poisson", nodes=300, right_sides=1, moved=0.0)
+    many = OperatorSettings(problem="poisson", nodes=300, right_sides=1, moved=1.0)
+    for number in range(6):
+        still, moved = (make_operator(of, number)["points"] for of in (few, many))
+        # The same domain and mesh, of which only one has been moved.
+        assert still.shape == moved.shape and not np.array_equal(still, moved)
+        assert np.array_equal(still.min(axis=0), moved.min(axis=0))
+        assert 100 < len(still) < 900
+
+
+def test_unknown_problems_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"problem: got 'wave', expected one of poisson, darcy, elasticity, stokes"):
+        OperatorSettings(problem="wave")
