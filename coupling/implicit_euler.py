@@ -7,8 +7,8 @@ from math import inf, sqrt
 from typing import Any
 
 import numpy as np
-import torch
 from firedrake import (
+    COMM_SELF,
     Constant,
     DirichletBC,
     Function,
@@ -20,19 +20,27 @@ from firedrake import (
     UnitIntervalMesh,
     UnitTetrahedronMesh,
     UnitTriangleMesh,
-    VectorFunctionSpace,
+    action,
     assemble,
     dx,
     inner,
 )
 from firedrake.assemble import get_assembler
 from mpi4py import MPI
+from scipy.linalg import eigvalsh
 
 from coupling.operator_inverse import OperatorInverse, operator_problem
 from coupling.operator_matrices import csr
 from coupling.surrogate import ImplicitStep, Surrogate
-from coupling.warm_start import WarmStart, WarmStartRecord
+from coupling.warm_start import WarmStart
 from fem.solver_parameters import CG_GAMG
+from learned.operators.spon import SPON
+
+_CELLS = {
+    "interval": lambda **comm: UnitIntervalMesh(1, **comm),
+    "triangle": UnitTriangleMesh,
+    "tetrahedron": UnitTetrahedronMesh,
+}
 
 
 class ImplicitEuler(ImplicitStep):
@@ -44,8 +52,8 @@ class ImplicitEuler(ImplicitStep):
     with the step :math:`\hat u_{n+1}` solved exactly, the mass matrix M and its diagonal D, r where nothing is fixed,
     and the least eigenvalue c of :math:`D^{-1} M` on a single cell (1/2 for linear triangles). Steps solved exactly do
     not part two states, so after n steps the error against a run of exact ones is at most the sum of the
-    :math:`\rho`. ``residual`` is :math:`\rho / \sqrt{b \cdot D^{-1} b}`, :math:`b = M u_n + \Delta t f`, and infinity for states
-    that miss a boundary value.
+    :math:`\rho`. ``residual`` is :math:`\rho / \sqrt{b \cdot D^{-1} b}` with :math:`b = M u_n + \Delta t f`, and
+    infinity for states that miss a boundary value.
 
     Parameters
     ----------
@@ -69,9 +77,7 @@ class ImplicitEuler(ImplicitStep):
     is that M + dt A is at least M.
     """
 
-    def __init__(
-        self, form, source=None, bcs: Sequence[DirichletBC] = (), *, parameters: Mapping[str, Any] = CG_GAMG
-    ):
+    def __init__(self, form, source=None, bcs: Sequence[DirichletBC] = (), *, parameters: Mapping[str, Any] = CG_GAMG):
         space = form.arguments()[0].function_space()
         self.space, self.bcs, self._form = space, tuple(bcs), form
         u, v = TrialFunction(space), TestFunction(space)
@@ -81,15 +87,141 @@ class ImplicitEuler(ImplicitStep):
             load += self._dt * source
         self._mass = inner(u, v) * dx
         self._left = self._mass + self._dt * form
-        self._residual = get_assembler(_of(self._left, self._after) - load)
-        self._load = get_assembler(load)
+        self._residual, self._load = get_assembler(action(self._left, self._after) - load), get_assembler(load)
         self._solver = LinearVariationalSolver(
             LinearVariationalProblem(self._left, load, self._after, bcs=self.bcs, constant_jacobian=True),
             solver_parameters=dict(parameters),
         )
-        self._start = Function(space)
-        start = WarmStart(lambda _: self._start.dat.data_ro.ravel())
-        start.attach(self._solver)
-        self.record: WarmStartRecord = start.record
+        # Where a solve begins, as the solver has it: what is to be taken away from the boundary values.
+        self._start, self._given = Function(space), Function(space)
+        WarmStart(lambda _: self._start.dat.data_ro.ravel()).attach(self._solver)
         self._share = least_mass_eigenvalue(space)
         self.mesh_changed()
+
+    def mesh_changed(self) -> None:
+        """See ``ImplicitStep``."""
+        self._diagonal = assemble(self._mass, diagonal=True).dat.data_ro.copy()
+        self._solver.invalidate_jacobian()
+
+    def solve(self, before: Function, start: Function, after: Function, dt: float) -> None:
+        """See ``ImplicitStep``: with the tolerance of the solver, relative to a start at zero."""
+        self._set(before, dt)
+        self._after.assign(0.0)
+        for bc in self.bcs:
+            bc.apply(self._after)
+        self._start.assign(self._after - start)
+        for bc in self.bcs:
+            bc.zero(self._start)
+        self._solver.solve()
+        for bc in self.bcs:
+            bc.apply(self._after)
+        after.assign(self._after)
+
+    def residual(self, before: Function, after: Function, dt: float) -> float:
+        """See the class."""
+        error, load = self.error_bound(before, after, dt)
+        return error / load if load > 0.0 else (0.0 if error == 0.0 else inf)
+
+    def error_bound(self, before: Function, after: Function, dt: float) -> tuple[float, float]:
+        r"""Return :math:`\rho`, infinity if a boundary value is missed, and the norm of b; collective."""
+        self._set(before, dt)
+        self._given.assign(after)
+        for bc in self.bcs:
+            bc.apply(self._given)
+        met = bool((self._given.dat.data_ro == after.dat.data_ro).all())
+        self._after.assign(after)
+        squares = [self._square(assembler) for assembler in (self._residual, self._load)]
+        comm = self.space.mesh().comm
+        error, load = (comm.allreduce(square) for square in squares)
+        return (sqrt(error / self._share) if comm.allreduce(met, MPI.LAND) else inf), sqrt(load)
+
+    def surrogate(
+        self,
+        network: SPON,
+        dt: float,
+        *,
+        features: np.ndarray | None = None,
+        coarse: Sequence[Any] = (),
+        sweeps: int = 1,
+    ) -> Surrogate:
+        r"""Return a step by a network's operator.
+
+        .. math:: u \leftarrow u - S r(u), \quad\text{from } u_n
+
+        with S about the inverse of :math:`M + \Delta t A`. Boundary values are met exactly.
+
+        Parameters
+        ----------
+        network
+            See ``OperatorInverse``.
+        dt
+            Time step [s].
+        features, coarse
+            See ``operator_problem``.
+        sweeps
+            How often.
+
+        Raises
+        ------
+        ValueError
+            As ``operator_problem`` and ``OperatorInverse`` do; on several ranks.
+        """
+        self._set_dt(dt)
+        problem = operator_problem(self._left, self.bcs, features=features, coarse=coarse)
+        inverse = OperatorInverse(network, problem)
+        fixed = problem.fixed.ravel()
+
+        def step(values: np.ndarray) -> np.ndarray:
+            state = Function(self.space)
+            state.dat.data_wo[...] = values.reshape(state.dat.data_ro.shape)
+            self._set(state, dt)
+            load = self._load.assemble().dat.data_ro.ravel()
+            for bc in self.bcs:
+                bc.apply(state)
+            u = state.dat.data_ro.ravel().copy()
+            for _ in range(sweeps):
+                u -= inverse(np.where(fixed, 0.0, problem.stiffness @ u - load))
+            return u
+
+        return step
+
+    def _set(self, before: Function, dt: float) -> None:
+        self._before.assign(before)
+        self._set_dt(dt)
+
+    def _set_dt(self, dt: float) -> None:
+        if float(self._dt) != dt:
+            self._dt.assign(dt)
+            self._solver.invalidate_jacobian()
+
+    def _square(self, assembler) -> float:
+        """Return the square of a functional's norm on this rank, without what is fixed."""
+        functional = assembler.assemble()
+        for bc in self.bcs:
+            bc.zero(functional)
+        values = functional.dat.data_ro
+        return float((values**2 / self._diagonal).sum())
+
+
+def least_mass_eigenvalue(space) -> float:
+    r"""Return the least eigenvalue c of :math:`D^{-1} M` on a cell, D being the diagonal of its mass matrix M.
+
+    The same on all cells, for they are images of one under affine maps; so :math:`M \ge c D` on any mesh.
+
+    Parameters
+    ----------
+    space
+        Space of a Lagrange element, or of vectors of it, on simplices with straight edges.
+
+    Raises
+    ------
+    ValueError
+        For other cells.
+    """
+    cell = str(space.mesh().ufl_cell())
+    if cell not in _CELLS:
+        raise ValueError(f"space: got cells {cell}, expected one of {', '.join(_CELLS)}")
+    scalar = space.sub(0).collapse() if space.value_size > 1 else space
+    alone = FunctionSpace(_CELLS[cell](comm=COMM_SELF), scalar.ufl_element())
+    mass = csr(inner(TrialFunction(alone), TestFunction(alone)) * dx).toarray()
+    return float(eigvalsh(mass, np.diag(mass.diagonal()))[0])

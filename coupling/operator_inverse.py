@@ -13,8 +13,9 @@ from scipy import sparse
 from coupling.operator_matrices import csr
 from coupling.operator_problems.geometry import coarse_levels
 from coupling.operator_spaces import node_points
-from learned.operators.prepared import prepare, reduction
+from learned.operators.prepared import prepare_for, reduction
 from learned.operators.problem import OperatorProblem
+from learned.operators.spon import SPON
 
 # Of the entries of A - A^T, relative to the largest of A: rounding of integrals, with room.
 _SYMMETRIC = 1e-10
@@ -104,8 +105,7 @@ class OperatorInverse:
     Parameters
     ----------
     network
-        Has ``inverse(prepared)``, which gives S as a function of columns of tensors, and says by ``landmarks`` and
-        ``level`` how problems are prepared: see ``SPON``.
+        Makes S by its ``inverse``.
     problem
         From ``operator_problem``, or of a data set; its right-hand sides do not matter.
 
@@ -120,14 +120,13 @@ class OperatorInverse:
         For a problem with fewer coarse levels than the network asks for.
     """
 
-    def __init__(self, network: torch.nn.Module, problem: OperatorProblem):
+    def __init__(self, network: SPON, problem: OperatorProblem):
         self.size = problem.fixed.size
         self._fixed = np.flatnonzero(problem.fixed)
         self._expand = reduction(problem)[0]
         self._reduce = sparse.csr_array(self._expand.T)
-        prepared = prepare(problem, landmark_count=int(network.landmarks), level=int(network.level))
         with torch.no_grad():
-            self._inverse = network.inverse(prepared)
+            self._inverse = network.inverse(prepare_for(network, problem))
 
     def __call__(self, residuals: np.ndarray) -> np.ndarray:
         """Return z, float64, for residuals of shape (N,) or (N, m); many at once take less time each.

@@ -11,8 +11,8 @@ from coupling.operator_inverse import OperatorInverse
 # put around.
 INVERSE, PREFIX = "operator_inverse", "operator_"
 
-# Conjugate gradients with the network's operator alone, and around algebraic multigrid. Flexible ones, as an operator is
-# symmetric to rounding only; "cg" does as well.
+# Conjugate gradients with the network's operator alone, and around algebraic multigrid. Flexible ones, as the operator
+# is symmetric to rounding only; "cg" does as well.
 OPERATOR = {
     "ksp_type": "fcg",
     "pc_type": "python",
@@ -29,8 +29,7 @@ class OperatorPC(PCBase):
     with Q the solve in the span of the network's functions (``OperatorInverse.coarse``). Both are symmetric and
     positive definite if M is. Set up as Firedrake does by solver parameters, such as ``OPERATOR_GAMG``, with
     ``appctx={"operator_inverse": OperatorInverse(...)}``; M is there if there are options ``operator_pc_type`` and so
-    on. A is the operator of the solver, which may change: S and Q
-    remain as they are.
+    on. A is the operator of the solver, which may change: S and Q remain as they are.
 
     Raises
     ------

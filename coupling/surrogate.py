@@ -35,6 +35,7 @@ class ImplicitStep(ABC):
     def residual(self, before: Function, after: Function, dt: float) -> float:
         """Return by how much ``after`` misses the equation, relative to its right-hand side; the same on all ranks."""
 
+    @abstractmethod
     def mesh_changed(self) -> None:
         """Take note of coordinates set from outside."""
 

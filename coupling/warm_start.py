@@ -1,16 +1,13 @@
-"""Solvers of Firedrake that start from what a network predicts, and keep their own tolerance."""
+"""Linear solvers that begin at what a network predicts where that is nearer, and keep their own tolerance."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
 from time import perf_counter
 from typing import Literal
 
 import numpy as np
-from firedrake import NonlinearVariationalProblem, NonlinearVariationalSolver
-from firedrake.assemble import get_assembler
 from firedrake.petsc import PETSc
 
 Prediction = Callable[[np.ndarray], np.ndarray]
@@ -70,7 +67,7 @@ class WarmStart:
 
     Notes
     -----
-    NOWS: Neural operator warm starts for accelerating iterative solvers (2025).
+    Eshaghi et al., NOWS: Neural operator warm starts for accelerating iterative solvers, arXiv 2511.02481 (2025).
     """
 
     def __init__(self, predict: Prediction, *, norm: Literal["energy", "residual"] = "energy"):
@@ -78,7 +75,6 @@ class WarmStart:
             raise ValueError(f"norm: got {norm!r}, expected 'energy' for symmetric positive definite A, or 'residual'")
         self.record = WarmStartRecord()
         self._predict, self._norm = predict, norm
-        self._work: tuple[PETSc.Vec, PETSc.Vec] | None = None
 
     def attach(self, solver) -> None:
         """Let all later solves of a solver begin so.
@@ -93,8 +89,7 @@ class WarmStart:
 
     def _begin(self, ksp: PETSc.KSP, b: PETSc.Vec, x: PETSc.Vec) -> None:
         began = perf_counter()
-        predicted = self._predict(b.getArray(readonly=True))
-        x.setArray(predicted)
+        x.setArray(self._predict(b.getArray(readonly=True)))
         better = self._is_better(ksp.getOperators()[0], b, x)
         # Not a start at a vector of zeros: that would be tested in another way, which costs time.
         ksp.setInitialGuessNonzero(better)
@@ -117,117 +112,3 @@ def solver_ksp(solver) -> PETSc.KSP:
     if isinstance(solver, PETSc.KSP):
         return solver
     return solver.snes.ksp if hasattr(solver, "snes") else solver.ksp
-
-
-@dataclass(frozen=True)
-class NewtonStartResult:
-    """How far a start of Newton's method has come.
-
-    Attributes
-    ----------
-    before, after
-        Norm of the residual that decides, see ``NewtonStart``; ``after`` is no larger.
-    residual
-        Euclidean norm of the residual before, which solvers measure.
-    steps
-        Steps taken.
-    trials
-        Residuals evaluated.
-    """
-
-    before: float
-    after: float
-    residual: float
-    steps: int
-    trials: int
-
-
-class NewtonStart:
-    r"""Bring the start of Newton's method nearer with a network that knows the linearised problem.
-
-    .. math:: u \leftarrow u - t\, S F(u),\qquad \|F\|_S = \sqrt{F \cdot S F}
-
-    with S the approximate inverse of the derivative of F somewhere, as at the first start, and t = 1 or the largest of
-    1/2, 1/4, 1/8 with which that norm falls to the share ``least`` or below: a norm as of the error, like no mesh, for
-    S is symmetric positive definite. Where none does, u stays: it is never further away in this norm than at first.
-
-    Parameters
-    ----------
-    problem
-        Its ``u`` is where to start from, and is changed in place.
-    inverse
-        S, such as ``OperatorInverse`` of ``derivative(F, u)`` and the problem's conditions.
-    steps
-        Most steps.
-    least
-        Share to which the norm has to fall in each.
-
-    Raises
-    ------
-    ValueError
-        For a share that is not between 0 and 1.
-    """
-
-    def __init__(
-        self, problem: NonlinearVariationalProblem, inverse: Prediction, *, steps: int = 8, least: float = 0.5
-    ):
-        if not 0.0 < least < 1.0:
-            raise ValueError(f"least: got {least}, expected a share between 0 and 1")
-        self._problem, self._inverse, self._steps, self._least = problem, inverse, steps, least
-        self._assembler = get_assembler(problem.F)
-
-    def __call__(self) -> NewtonStartResult:
-        """Change the problem's u, which takes on its boundary values first."""
-        u = self._problem.u
-        for bc in self._problem.dirichlet_bcs():
-            bc.apply(u)
-        shape = u.dat.data_ro.shape
-        force, residual = self._residual()
-        step, norm = self._step(force)
-        first, taken, trials = norm, 0, 1
-        for _ in range(self._steps):
-            good = u.dat.data_ro.copy()
-            for length in (1.0, 0.5, 0.25, 0.125):
-                u.dat.data_wo[...] = good - length * step.reshape(shape)
-                trials += 1
-                tried, of_tried = self._step(self._residual()[0])
-                if of_tried <= self._least * norm:
-                    break
-            else:
-                u.dat.data_wo[...] = good
-                break
-            step, norm, taken = tried, of_tried, taken + 1
-        return NewtonStartResult(first, norm, residual, taken, trials)
-
-    def solve(self, solver: NonlinearVariationalSolver) -> NewtonStartResult:
-        """Start so and solve, relative to the residual where u was before: the tolerance of the solver stays its own.
-
-        Raises
-        ------
-        ConvergenceError
-            As the solver does.
-        """
-        result = self()
-        rtol, atol, stol, most = solver.snes.getTolerances()
-        solver.snes.setTolerances(rtol, max(atol, rtol * result.residual), stol, most)
-        try:
-            solver.solve()
-        finally:
-            solver.snes.setTolerances(rtol, atol, stol, most)
-        return result
-
-    def _residual(self) -> tuple[np.ndarray, float]:
-        """Return F(u), shape (N,), and its norm without what is fixed."""
-        residual = self._assembler.assemble()
-        for bc in self._problem.dirichlet_bcs():
-            bc.zero(residual)
-        force = residual.dat.data_ro.ravel()
-        return force, float(np.linalg.norm(force))
-
-    def _step(self, force: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return S F and the norm of F; infinity where something is not finite, as of inverted cells."""
-        if not np.isfinite(force).all():
-            return force, np.inf
-        step = self._inverse(force)
-        square = float(force @ step)
-        return step, sqrt(square) if square >= 0.0 else np.inf

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from firedrake import FunctionSpace
 from numpy.polynomial import Polynomial
+from scipy import sparse
 
 from coupling.operator_problems.geometry import (
     coarse_levels,
@@ -13,6 +14,7 @@ from coupling.operator_problems.geometry import (
     moved_outline,
     polygon_outline,
 )
+from coupling.operator_problems.nodal_velocity import nodal_divergence, nodal_velocity
 from coupling.operator_problems.random_fields import random_field, shepard_lifting
 from coupling.operator_problems.solve import solve_reduced
 from coupling.operator_problems.stream_function import INLET, OBSTACLE, OUTLET, WALLS, StreamFunctionSystem
@@ -52,8 +54,10 @@ def make(rng: np.random.Generator, nodes: int, right_sides: int, moved: bool) ->
         The degrees of freedom are those of psi in CG2. Fixed are walls and inlet; on each obstacle psi is constant,
         also in ``values``, but not given: solutions are ``values`` plus combinations of the columns of
         ``extras["reduction"]`` (N, N'). ``extras["rotation"]`` leads to velocities in BDM1, ``"divergence"`` from these
-        to DG0, ``"velocity_mass"`` is their mass matrix. The coarser levels are linear: on the same mesh and on the one
-        from which it is refined. ``features`` say which nodes are on obstacles, on the inlet and on the outlet.
+        to DG0, ``"velocity_mass"`` is their mass matrix; ``"nodal_velocity"`` leads from psi to velocities in the
+        nodes, ``"nodal_divergence"`` from these to their divergence in DG1. The coarser levels are linear: on the same
+        mesh and on the one from which it is refined. ``features`` say which nodes are on obstacles, on the inlet and on
+        the outlet.
     """
     loops, markers = _channel(rng)
     # Of four nodes three are in the middle of edges; one refinement, as the first coarse level is on the same mesh.
@@ -85,6 +89,8 @@ def make(rng: np.random.Generator, nodes: int, right_sides: int, moved: bool) ->
             "divergence": system.divergence,
             "velocity_mass": system.velocity_mass,
             "reduction": system.reduction,
+            "nodal_velocity": sparse.csr_array(nodal_velocity(system.stream, system.velocity) @ system.rotation),
+            "nodal_divergence": nodal_divergence(system.stream),
         },
         kind=f"{len(loops) - 1} obstacles",
     )

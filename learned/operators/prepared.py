@@ -10,6 +10,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from learned.operators.kernel_basis import Landmarks, landmarks
+from learned.operators.nodal_problem import nodal_problem
 from learned.operators.nodes import NodeGraph, node_graph, node_weights
 from learned.operators.problem import OperatorProblem
 from learned.sparse import SparseMap, sparse_map
@@ -47,9 +48,9 @@ class PreparedProblem:
     loads, values, solutions
         Of the degrees of freedom, shape (N, m).
     mass
-        On degrees of freedom.
+        Gives squares of norms in L2 of degrees of freedom: of the velocities of stream functions.
     norms
-        Norm of each solution in L2, shape (m,).
+        Norm of each solution, shape (m,).
     fixed
         Shape (N,), bool.
     """
@@ -73,7 +74,7 @@ class PreparedProblem:
     fixed: Tensor
 
     def error(self, u: Tensor) -> Tensor:
-        """Return the error of degrees of freedom (N, m) in L2, over the solution's norm, shape (m,)."""
+        """Return the error in L2 of degrees of freedom (N, m), over the solution's norm, shape (m,)."""
         wrong = u - self.solutions
         return (wrong * self.mass(wrong)).sum(0).clamp_min(0.0).sqrt() / self.norms
 
@@ -104,7 +105,7 @@ def prepare(problem: OperatorProblem, *, landmark_count: int, level: int = 0, ha
     c = problem.components
     stiffness = sparse.csr_array(expand.T @ problem.stiffness @ expand)
     right_sides = expand.T @ (problem.loads - problem.stiffness @ problem.values)
-    mass = sparse.csr_array(sparse.kron(problem.mass, sparse.eye_array(c)))
+    mass = _mass(problem)
     norms = np.sqrt(np.einsum("nm,nm->m", problem.solutions, mass @ problem.solutions))
     fixed, islands = problem.fixed, _islands(problem)
     graph = node_graph(
@@ -138,9 +139,12 @@ def prepare(problem: OperatorProblem, *, landmark_count: int, level: int = 0, ha
 
 
 def prepare_for(network: nn.Module, problem: OperatorProblem) -> PreparedProblem:
-    """Return what a network takes, as its attributes ``landmarks``, ``level`` and ``hats`` say, if it has them."""
+    """Return what a network takes, as its attributes ``landmarks``, ``level``, ``hats``, ``nodal`` say, if it has them.
+
+    Networks with ``nodal`` are given velocities in the nodes instead of stream functions.
+    """
     return prepare(
-        problem,
+        nodal_problem(problem) if getattr(network, "nodal", False) else problem,
         landmark_count=int(getattr(network, "landmarks", 1)),
         level=int(getattr(network, "level", 0)),
         hats=bool(getattr(network, "hats", False)),
@@ -155,6 +159,13 @@ def reduction(problem: OperatorProblem) -> tuple[sparse.csr_array, sparse.csr_ar
         expand = sparse.csr_array((np.ones(len(free)), (free, np.arange(len(free)))), shape=(size, len(free)))
     counts = np.asarray(expand.sum(axis=0)).ravel()
     return expand, sparse.csr_array(sparse.diags_array(1.0 / counts) @ expand.T)
+
+
+def _mass(problem: OperatorProblem) -> sparse.csr_array:
+    rotation = problem.extras.get("rotation")
+    if rotation is None:
+        return sparse.csr_array(sparse.kron(problem.mass, sparse.eye_array(problem.components)))
+    return sparse.csr_array(rotation.T @ problem.extras["velocity_mass"] @ rotation)
 
 
 def _hats(problem: OperatorProblem, reduce: sparse.csr_array) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ from learned.csr import csr_arrays, csr_of
 
 # What files of problems are called, see ``learned.dataset``.
 SCHEMA = "driftmesh-operators"
+
 
 @dataclass(frozen=True)
 class CoarseLevel:
@@ -130,28 +131,39 @@ def problem_arrays(problem: OperatorProblem) -> dict[str, np.ndarray]:
     arrays["kind"] = np.frombuffer(problem.kind.encode(), dtype=np.uint8)
     matrices = {"stiffness": problem.stiffness, "mass": problem.mass}
     matrices |= {f"extras.{name}": matrix for name, matrix in problem.extras.items()}
-    for number, level in enumerate(problem.coarse):
-        arrays[f"coarse.{number}.points"] = level.points
-        matrices[f"coarse.{number}.prolongation"] = level.prolongation
     for name, matrix in matrices.items():
         arrays |= csr_arrays(name, matrix)
-    return arrays
+    return arrays | level_arrays(problem.coarse)
 
 
 def problem_of(arrays: Mapping[str, np.ndarray]) -> OperatorProblem:
     """Return the problem of arrays as ``problem_arrays`` gives them."""
     extras = sorted({name.split(".")[1] for name in arrays if name.startswith("extras.")})
-    levels = sum(name.startswith("coarse.") and name.endswith(".points") for name in arrays)
     return OperatorProblem(
         **{name: arrays[name] for name in ("points", "features", "loads", "values", "solutions")},
         fixed=arrays["fixed"].astype(bool),
         boundary=arrays["boundary"].astype(bool),
         stiffness=csr_of(arrays, "stiffness"),
         mass=csr_of(arrays, "mass"),
-        coarse=tuple(
-            CoarseLevel(arrays[f"coarse.{number}.points"], csr_of(arrays, f"coarse.{number}.prolongation"))
-            for number in range(levels)
-        ),
+        coarse=levels_of(arrays),
         extras={name: csr_of(arrays, f"extras.{name}") for name in extras},
         kind=bytes(arrays["kind"]).decode(),
+    )
+
+
+def level_arrays(levels: Sequence[CoarseLevel]) -> dict[str, np.ndarray]:
+    """Return what a file holds of coarser levels."""
+    arrays = {}
+    for number, level in enumerate(levels):
+        arrays[f"coarse.{number}.points"] = level.points
+        arrays |= csr_arrays(f"coarse.{number}.prolongation", level.prolongation)
+    return arrays
+
+
+def levels_of(arrays: Mapping[str, np.ndarray]) -> tuple[CoarseLevel, ...]:
+    """Return the levels of arrays as ``level_arrays`` gives them, among others."""
+    count = sum(name.startswith("coarse.") and name.endswith(".points") for name in arrays)
+    return tuple(
+        CoarseLevel(arrays[f"coarse.{number}.points"], csr_of(arrays, f"coarse.{number}.prolongation"))
+        for number in range(count)
     )

@@ -15,7 +15,8 @@ from learned.operators.processor import LandmarkProcessor
 
 # Of the local part when training begins: the inverse of softplus at one half.
 _LOCAL = -0.43
-KINDS = 3
+# Kernels of the distance, and functions around each landmark in the plane.
+KINDS, FUNCTIONS = 3, 3
 
 
 class SPON(nn.Module):
@@ -122,13 +123,13 @@ class UnconstrainedSPON(nn.Module):
         layers: int = 4,
     ):
         super().__init__()
-        self.landmarks, self.level, self.components = landmarks, 0, components
+        self.landmarks, self.components, self.nodal = landmarks, components, True
         self.encode = GeometryEncoder(NODE_FEATURES + features, width=width, messages=messages)
         self.kernel = KernelBasis(width, bounded=False)
         self.decode_kernel = KernelBasis(width, bounded=False)
-        self.read = nn.Linear(2 * components, channels, bias=False)
+        self.read = nn.Linear(2 * FUNCTIONS * components, channels, bias=False)
         self.process = LandmarkProcessor(width, channels=channels, layers=layers, kinds=KINDS)
-        self.write = nn.Linear(channels, components, bias=False)
+        self.write = nn.Linear(channels, FUNCTIONS * components, bias=False)
         self.local = nn.Linear(width, 2)
         nn.init.zeros_(self.local.weight)
         nn.init.zeros_(self.local.bias)
@@ -139,16 +140,17 @@ class UnconstrainedSPON(nn.Module):
         q = self.encode(graph)
         at = q[places.nodes]
         n, m = len(q), problem.loads.shape[1]
-        kernel = self.kernel(places, q, at)[:, 0]
+        kernel = self.kernel(places, q, at)[:, 0].reshape(n, FUNCTIONS, -1)
         loads, values = (part.float().reshape(n, c, m) for part in (problem.loads, problem.values))
         # The load vector is an integral already; boundary values are given by theirs over the kernel's.
-        weighed = kernel * graph.weights[:, None]
-        scale = weighed.abs().sum(0)
-        read = [torch.einsum("nr,ncm->rmc", kernel, loads) / scale[:, None, None]]
-        read.append(torch.einsum("nr,ncm->rmc", weighed, values) / scale[:, None, None])
-        h = self.read(torch.cat(read, dim=2))
+        weighed = kernel * graph.weights[:, None, None]
+        scale = weighed[:, 0].abs().sum(0)[:, None, None, None]
+        read = [torch.einsum("nfr,ncm->rmfc", kernel, loads) / scale]
+        read.append(torch.einsum("nfr,ncm->rmfc", weighed, values) / scale)
+        h = self.read(torch.cat(read, dim=2).flatten(2))
         h = self.process(places.kernels[:, places.nodes], at, h)
-        u = torch.einsum("nr,rmc->ncm", self.decode_kernel(places, q, at)[:, 0], self.write(h))
+        decoder = self.decode_kernel(places, q, at)[:, 0].reshape(n, FUNCTIONS, -1)
+        u = torch.einsum("nfr,rmfc->ncm", decoder, self.write(h).unflatten(2, (FUNCTIONS, c)))
         own = self.local(q)
         u = u + own[:, :1, None] * loads / graph.weights[:, None, None] + own[:, 1:, None] * values
         return u.reshape(n * c, m).double()

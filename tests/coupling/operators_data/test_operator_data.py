@@ -11,9 +11,8 @@ import pytest
 from operator_makers import third_sample
 
 from coupling.operator_data import FAMILIES, OperatorSettings, make_operator
-from learned.dataset import write_dataset
-from learned.operators.dataset import SCHEMA, read_problems
-from learned.operators.problem import problem_arrays
+from learned.dataset import read_arrays, write_dataset
+from learned.operators.problem import SCHEMA, problem_arrays, problem_of
 from learned.stream import stream
 
 
@@ -44,8 +43,8 @@ def test_a_file_holds_the_problems_bit_for_bit(tmp_path: Path) -> None:
     path = tmp_path / "operators.h5"
     assert write_dataset(path, settings("stokes", 2), make=make_operator, schema=SCHEMA) == 2
     assert write_dataset(path, settings("stokes", 3), make=make_operator, schema=SCHEMA) == 1
-    for number, problem in enumerate(read_problems(path)):
-        assert same(problem_arrays(problem), make_operator(settings("stokes"), number))
+    for number, arrays in enumerate(read_arrays(path, SCHEMA)):
+        assert same(problem_arrays(problem_of(arrays)), make_operator(settings("stokes"), number))
     with pytest.raises(ValueError, match=r"got operators.h5 made with problem = stokes, expected darcy; name another"):
         write_dataset(path, settings("darcy"), make=make_operator, schema=SCHEMA)
 

@@ -1,0 +1,108 @@
+"""A network's inverse on vectors of Firedrake's solvers: symmetric, positive, exact where given, refused where unfit."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from firedrake import DirichletBC, EquationBC, Function, FunctionSpace, TestFunction, TrialFunction, UnitSquareMesh
+from firedrake import assemble, dx, grad, inner
+from hybrid_problems import Hybrid, darcy, elasticity
+
+from coupling.operator_inverse import OperatorInverse, operator_problem
+from learned.operators.prepared import prepare_for
+from learned.operators.problem import OperatorProblem
+from learned.operators.spon import SPON
+
+SCRIPT = Path(__file__).with_name("parallel_inverse.py")
+
+
+@pytest.fixture(scope="module", params=[darcy, elasticity])
+def hybrid(request) -> Hybrid:
+    return request.param(size=8)
+
+
+def test_the_operator_is_symmetric_and_positive_definite_on_all_degrees_of_freedom(hybrid: Hybrid) -> None:
+    dense = hybrid.inverse(np.eye(hybrid.inverse.size))
+    assert np.abs(dense - dense.T).max() <= 1e-12 * np.abs(dense).max()
+    eigenvalues = np.linalg.eigvalsh(0.5 * (dense + dense.T))
+    assert eigenvalues[0] > 1e-12 * eigenvalues[-1]
+
+
+def test_it_is_the_identity_where_values_are_fixed_and_reaches_nothing_else(hybrid: Hybrid) -> None:
+    fixed = np.setdiff1d(np.arange(hybrid.inverse.size), hybrid.free)
+    on_them = np.zeros(hybrid.inverse.size)
+    on_them[fixed] = np.random.default_rng(1).normal(size=len(fixed))
+    np.testing.assert_array_equal(hybrid.inverse(on_them), on_them)
+    conditions = [len(bc.nodes) * (1 if bc._indices else hybrid.space.block_size) for bc in hybrid.bcs]
+    # Of two conditions in a corner one counts.
+    assert 0 < len(fixed) <= sum(conditions)
+
+
+def test_the_network_of_the_same_problem_gives_the_same_solution(hybrid: Hybrid) -> None:
+    given = Function(hybrid.space)
+    for bc in hybrid.bcs:
+        bc.apply(given)
+    values = given.dat.data_ro.reshape(-1, 1)
+    loads = assemble(hybrid.load).dat.data_ro.reshape(-1, 1)
+    whole = OperatorProblem(**{**vars(hybrid.problem), "loads": loads, "values": values})
+    with torch.no_grad():
+        expected = hybrid.network(prepare_for(hybrid.network, whole)).numpy()
+    residual = np.zeros_like(loads)
+    residual[hybrid.free, 0] = hybrid.lifted()
+    found = values + hybrid.inverse(residual)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+
+
+def test_many_vectors_at_once_give_what_each_gives_alone(hybrid: Hybrid) -> None:
+    vectors = np.random.default_rng(2).normal(size=(hybrid.inverse.size, 5))
+    for operator in (hybrid.inverse, hybrid.inverse.coarse):
+        together = operator(vectors)
+        alone = np.stack([operator(vector) for vector in vectors.T], axis=1)
+        np.testing.assert_allclose(together, alone, rtol=0, atol=1e-12 * np.abs(alone).max())
+
+
+def test_vectors_of_other_spaces_are_refused(hybrid: Hybrid) -> None:
+    n = hybrid.inverse.size
+    with pytest.raises(ValueError, match=rf"^residuals: got shape \(3,\), expected \({n},\) or \({n}, m\)$"):
+        hybrid.inverse(np.zeros(3))
+
+
+def poisson(space):
+    return inner(grad(TrialFunction(space)), grad(TestFunction(space))) * dx
+
+
+def test_forms_that_networks_are_not_made_for_are_refused() -> None:
+    mesh = UnitSquareMesh(3, 3)
+    space = FunctionSpace(mesh, "CG", 1)
+    u, v, whole = TrialFunction(space), TestFunction(space), Function(space)
+    with pytest.raises(ValueError, match=r"^form: got a defect of symmetry of .*, expected a symmetric form$"):
+        operator_problem(poisson(space) + u.dx(0) * v * dx)
+    with pytest.raises(ValueError, match=r"^features: got shape \(3, 1\), expected \(16, k\), a row for each node$"):
+        operator_problem(poisson(space), features=np.zeros((3, 1)))
+    equation = EquationBC(inner(u, v) * dx == v * dx, whole, 1)
+    with pytest.raises(ValueError, match=r"^bcs: got EquationBC, expected DirichletBC; put other conditions into"):
+        operator_problem(poisson(space), [equation])
+    with pytest.raises(ValueError, match=r"^form: got one on .*, expected a space of scalars or vectors$"):
+        operator_problem(poisson(space * space))
+
+
+def test_a_network_on_a_coarse_level_asks_for_that_level() -> None:
+    space = FunctionSpace(UnitSquareMesh(4, 4), "CG", 1)
+    problem = operator_problem(poisson(space), [DirichletBC(space, 0, 1)])
+    with pytest.raises(ValueError, match=r"^problem: got 0 coarse levels, expected 1; make it with more$"):
+        OperatorInverse(SPON(landmarks=4, level=1), problem)
+
+
+@pytest.mark.parallel
+def test_several_ranks_are_refused_by_all_of_them_in_one_line(mpiexec, tmp_path: Path) -> None:
+    outcome = mpiexec(2, [sys.executable, SCRIPT, tmp_path])
+    assert (outcome.code, outcome.err) == (0, "")
+    expected = (
+        "form: got one divided over 2 ranks, expected one rank; networks see whole problems: run without mpiexec, "
+        "or make the mesh with comm=COMM_SELF"
+    )
+    assert [(tmp_path / f"{rank}.txt").read_text() for rank in range(2)] == [expected] * 2
