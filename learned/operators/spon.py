@@ -130,9 +130,9 @@ class UnconstrainedSPON(nn.Module):
         self.read = nn.Linear(2 * FUNCTIONS * components, channels, bias=False)
         self.process = LandmarkProcessor(width, channels=channels, layers=layers, kinds=KINDS)
         self.write = nn.Linear(channels, FUNCTIONS * components, bias=False)
-        self.local = nn.Linear(width, 2)
-        nn.init.zeros_(self.local.weight)
-        nn.init.zeros_(self.local.bias)
+        self.local = _constant_at_first(width, 2, 0.0)
+        # Solutions are small beside loads: nothing at first.
+        nn.init.zeros_(self.write.weight)
 
     def forward(self, problem: PreparedProblem) -> Tensor:
         """Return the degrees of freedom of the solutions, shape (N, m), float64."""

@@ -37,8 +37,8 @@ class MeshGraphNet(nn.Module):
 
     Notes
     -----
-    After Pfaff, Fortunato, Sanchez-Gonzalez and Battaglia, Learning mesh-based simulation with graph networks, ICLR 2021
-    (arXiv 2010.03409), section 3.2. There messages are summed; a mean does not depend on how fine the mesh is.
+    After Pfaff, Fortunato, Sanchez-Gonzalez and Battaglia, Learning mesh-based simulation with graph networks, ICLR
+    2021 (arXiv 2010.03409), section 3.2. There messages are summed; a mean does not depend on how fine the mesh is.
     """
 
     def __init__(self, *, features: int = 0, components: int = 1, width: int = 32, messages: int = 8):

@@ -1,4 +1,4 @@
-"""Let the tests of this folder import the meshes they share, however pytest is started."""
+"""Let the tests of this folder import the problems they share, however pytest is started."""
 
 import sys
 from pathlib import Path

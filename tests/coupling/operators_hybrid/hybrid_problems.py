@@ -77,12 +77,16 @@ class Hybrid:
         """b - A u where nothing is fixed."""
         return (assemble(self.load).dat.data_ro.ravel() - csr(self.form) @ u)[self.free]
 
-    def lifted(self) -> np.ndarray:
-        """b - A g there: what solvers are relative to."""
+    def given(self) -> np.ndarray:
+        """g: the boundary values, zero elsewhere."""
         given = Function(self.space)
         for bc in self.bcs:
             bc.apply(given)
-        return self.residual(given.dat.data_ro.ravel())
+        return given.dat.data_ro.ravel().copy()
+
+    def lifted(self) -> np.ndarray:
+        """b - A g there: what solvers are relative to."""
+        return self.residual(self.given())
 
     def energy(self, u: np.ndarray) -> float:
         return float(np.sqrt(u @ (csr(self.form) @ u)))
