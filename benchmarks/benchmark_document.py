@@ -21,6 +21,8 @@ measured them; their numbers hold for the machine, versions and date stated in e
     python benchmarks/movers.py                     # time and equidistribution of the movers
     python benchmarks/error_reduction.py            # what they do to errors, on polygons and in running solves
     python benchmarks/every_case.py                 # error reduction of every mover in every case, an hour
+    python benchmarks/operators.py                  # operator networks, their baselines, finite elements
+    python benchmarks/operator_solvers.py           # operator networks inside Krylov solvers
     python benchmarks/ablations.py                  # what the parts of drift are good for; trains variants, an hour
 
 Nothing else should run on the machine meanwhile; the scripts print the load they find when they start.
@@ -33,6 +35,8 @@ HEADINGS = {
     "error-reduction": "Error reduction",
     "cases": "Every case with every mover",
     "ablations": "Ablations of drift",
+    "operators": "Operator networks",
+    "operator-solvers": "Operator networks inside solvers",
 }
 
 

@@ -138,6 +138,8 @@ class Case(ABC):
     # Options of the smallest run that makes sense, for tests.
     smallest: ClassVar[Mapping[str, Any]] = {}
 
+    # Whether a run is on one mesh, which a mover may move and of which there are maps and checkpoints.
+    has_mesh: ClassVar[bool] = True
     # Markers that the boundary of a mesh from a file has to have, with what they mark.
     markers: ClassVar[Mapping[int, str]] = {}
     # Python file that the case is from, absolute; None for the cases that come with the package.
@@ -182,7 +184,7 @@ class Case(ABC):
 
     @abstractmethod
     def mesh(self, options):
-        """Return the mesh of these options, on all ranks."""
+        """Return the mesh of these options, on all ranks; None if there is not one."""
 
     @abstractmethod
     def build(self, options, mesh) -> Any:

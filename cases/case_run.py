@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from firedrake import Function
+from firedrake import COMM_WORLD, Function
 from mpi4py import MPI
 from rich.console import Console
 
@@ -29,11 +29,18 @@ class CaseRun(ABC):
     case
         Case the run belongs to.
     mesh
-        Mesh of the run.
+        Mesh of the run; None for cases without one.
     out
         Folder to write into; it exists.
     mover
         Name of the mover.
+
+    Attributes
+    ----------
+    seed
+        Of everything random, once :meth:`run` has begun.
+    resume
+        Whether it goes on with what is in the folder, for those that are not given a checkpoint; likewise.
     """
 
     # Cells shallower are drawn as land [m].
@@ -42,7 +49,8 @@ class CaseRun(ABC):
 
     def __init__(self, case: Case, mesh, out: Path, *, mover: str):
         self.case, self.mesh, self.out, self.mover = case, mesh, out, mover
-        self.comm = mesh.comm
+        self.comm = COMM_WORLD if mesh is None else mesh.comm
+        self.seed, self.resume = 0, False
         self.wall = {"solver": 0.0, "io": 0.0}
         self.elapsed_before = 0.0
         self._began = time.perf_counter()
@@ -76,9 +84,9 @@ class CaseRun(ABC):
 
     # -- the way of a run --------------------------------------------------------------------------------------
 
-    def run(self, console: Console) -> str:
+    def run(self, console: Console, *, seed: int = 0, resume: bool = False) -> str:
         """Go to the end; return ``done``, ``interrupted`` or ``failed``."""
-        self._began = time.perf_counter()
+        self._began, self.seed, self.resume = time.perf_counter(), seed, resume
         handlers = {s: signal.signal(s, self._request_stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             return self._work(console)
@@ -98,13 +106,13 @@ class CaseRun(ABC):
         """Return the seconds since the beginning, those before an interruption included."""
         return self.elapsed_before + time.perf_counter() - self._began
 
-    def finish(self, status: str, options: CaseOptions, seed: int, console: Console) -> None:
+    def finish(self, status: str, options: CaseOptions, console: Console) -> None:
         """Write results, figures, report and run.json, and say where they are."""
         from cases.report import write_report
 
         began = time.perf_counter()
         self._write_results()
-        summary = self._summary(status, options, seed)
+        summary = self._summary(status, options)
         on_rank_zero(self.comm, lambda: write_json(self.out / "run.json", summary))
         if self.comm.rank == 0:
             gallery = self._draw(summary["metrics"])
@@ -123,25 +131,31 @@ class CaseRun(ABC):
             console.print(f"go on with: driftmesh run {self.case.reference} --resume --out {self.out}")
         console.print(f"report: {self.out / 'report.html'}")
 
-    def _summary(self, status: str, options: CaseOptions, seed: int) -> dict[str, Any]:
+    def _summary(self, status: str, options: CaseOptions) -> dict[str, Any]:
         return {
             "case": self.case.name,
             **({} if self.case.file is None else {"case_file": str(self.case.file)}),
             "mover": self.mover,
             "status": status,
             "config": json.loads(options.model_dump_json()),
-            "seed": seed,
+            "seed": self.seed,
             "ranks": self.comm.size,
             "versions": versions(),
             "commit": self.comm.bcast(commit() if self.comm.rank == 0 else None),
-            "cells": int(self.comm.allreduce(self.mesh.cell_set.size)),
-            "dofs": int(self.state.function_space().dim()),
+            **self._sizes(),
             "wall_s": self.elapsed_before,
             "solver_s": self.wall["solver"],
             "io_s": self.wall["io"],
             **self._counts(),
             "peak_rss_mb": self._peak_memory(),
             "metrics": self._metrics(),
+        }
+
+    def _sizes(self) -> dict[str, int]:
+        """Return cells and dofs of ``run.json``; collective."""
+        return {
+            "cells": int(self.comm.allreduce(self.mesh.cell_set.size)),
+            "dofs": int(self.state.function_space().dim()),
         }
 
     def _peak_memory(self) -> float:

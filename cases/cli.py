@@ -15,6 +15,8 @@ os.environ["PETSC_OPTIONS"] = "-no_signal_handler " + os.environ.get("PETSC_OPTI
 
 import typer
 
+from learned.train_request import PROBLEMS
+
 CASE = "name of a case, see `driftmesh cases`, or a case file: .py with a case of your own, .toml with options of one"
 EXIT_BAD_INPUT = 2
 EXIT_NUMERICAL_FAILURE = 3
@@ -174,9 +176,15 @@ def models() -> None:
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="a mover (drift, um2n, dmm) or an operator (spon, spon-mg, spon-twin)")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="a mover (drift, um2n, dmm) or an operator (spon, spon-mg, spon-twin, message-passing, fno, mlp)"
+        ),
+    ],
     problem: Annotated[
-        str | None, typer.Option(help="of an operator: poisson, darcy, stokes or elasticity", show_default=False)
+        str | None,
+        typer.Option(help=f"of an operator: {', '.join(PROBLEMS)}", show_default=False),
     ] = None,
     out: Annotated[
         Path | None,
@@ -259,7 +267,8 @@ def dataset(
         bool, typer.Option("--labels", help="movers: also where Monge-Ampère moves the plane ones, if it can")
     ] = False,
     problem: Annotated[
-        str | None, typer.Option(help="operators: poisson, darcy, stokes or elasticity", show_default=False)
+        str | None,
+        typer.Option(help=f"of operators: {', '.join(PROBLEMS)}", show_default=False),
     ] = None,
 ) -> None:
     """Make training data; what is in the file already stays, so that it goes on after a stop."""

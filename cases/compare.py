@@ -14,7 +14,7 @@ from rich.console import Console
 
 from cases.animation import load_maps
 from cases.case_file import find_case, find_case_on_all_ranks
-from cases.errors import abort_all_ranks_on_crash, on_rank_zero
+from cases.errors import InputError, abort_all_ranks_on_crash, on_rank_zero
 from cases.moving import FIXED, check_mover
 from cases.run import RunRequest, execute, plan
 from cases.run_errors import Reference, read_reference, reference_errors
@@ -77,6 +77,8 @@ def compare(request: CompareRequest, *, quiet: bool = False) -> str:
 
 def _check(request: CompareRequest, case: str) -> tuple[list[str], Path, Reference | None]:
     """Check a request for a case, on one rank; return the movers, `none` first, the folder and the reference."""
+    if not find_case(request.case).case.has_mesh:
+        raise InputError(f"compare: got {case}, expected a case on a mesh that movers can move; `driftmesh run` it")
     names = [name.strip() for name in request.movers]
     movers = list(dict.fromkeys([FIXED, *map(check_mover, names)]))
     out = request.out or default_folder(case)

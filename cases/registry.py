@@ -29,6 +29,9 @@ CASES = {
     "cook-membrane": "cases.solids.cook_membrane:CookCase",
     "hyperelastic-beam": "cases.solids.hyperelastic_beam:BeamCase",
     "heated-cavity": "cases.flow.heated_cavity:CavityCase",
+    "operator-poisson": "cases.operators.poisson:OperatorPoisson",
+    "operator-stokes": "cases.operators.stokes:OperatorStokes",
+    "operator-elasticity": "cases.operators.elasticity:OperatorElasticity",
 }
 
 

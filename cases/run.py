@@ -18,6 +18,8 @@ from cases.errors import InputError, abort_all_ranks_on_crash, as_input_error, o
 from cases.flow_setup import FlowSetup
 from cases.flow_simulation import FlowSimulation
 from cases.moving import FIXED, check_mover
+from cases.operators.operator_case import OperatorSetup
+from cases.operators.simulation import OperatorSimulation
 from cases.options import CaseOptions, build_options, options_from, parse_assignment, read_run_config
 from cases.run_folder import check_folder, default_folder, prepare_folder, write_config
 from cases.scalar_simulation import ScalarSimulation
@@ -26,7 +28,7 @@ from cases.steady_case import SteadySetup
 from cases.steady_simulation import SteadySimulation
 
 # Options that may change when a run goes on; any other would make it another run.
-CHANGEABLE_ON_RESUME = frozenset({"t_end", "output_interval", "checkpoint_interval"})
+CHANGEABLE_ON_RESUME = frozenset({"t_end", "output_interval", "checkpoint_interval", "geometries"})
 
 
 # What runs a setup, by its kind.
@@ -35,6 +37,7 @@ SIMULATIONS: dict[type, Callable[..., CaseRun]] = {
     ScalarSetup: ScalarSimulation,
     SteadySetup: SteadySimulation,
     FlowSetup: FlowSimulation,
+    OperatorSetup: OperatorSimulation,
 }
 
 
@@ -109,6 +112,8 @@ def plan(request: RunRequest) -> RunPlan:
             )
     layers = (config, stored, found.config)
     mover = check_mover(request.mover or _first("mover", layers, FIXED))
+    if not case.has_mesh:
+        check_no_mesh_is_needed(case.name, mover, animation=request.animation)
     if request.resume and mover != stored.get("mover", FIXED):
         raise InputError(
             f"--resume: got mover {mover!r}, expected {stored.get('mover', FIXED)!r} as in the run; "
@@ -120,6 +125,23 @@ def plan(request: RunRequest) -> RunPlan:
     out = request.out or default_folder(case.name)
     check_folder(out)
     return RunPlan(case, options, mover, seed, out, request.resume)
+
+
+def check_no_mesh_is_needed(case: str, mover: str, *, animation: bool = False) -> None:
+    """Check what a run of a case without a mesh of its own is asked for.
+
+    Raises
+    ------
+    ValueError
+        For a mover, and for an animation.
+    """
+    if mover != FIXED:
+        raise InputError(
+            f"mover: got {mover!r}, expected {FIXED} for {case}, which draws its own meshes, moved or not; see the "
+            f"options of `driftmesh options {case}`"
+        )
+    if animation:
+        raise InputError(f"--animation: got it for {case}, expected a case with a mesh and maps of it; leave it out")
 
 
 def _first(key: str, layers: Sequence[Mapping[str, Any]], default: Any) -> Any:
@@ -142,7 +164,9 @@ def execute(request: RunRequest, *, quiet: bool = False) -> str:
     checked = on_rank_zero(comm, lambda: plan(request))
     console = Console(quiet=quiet or comm.rank != 0, highlight=False, soft_wrap=True)
     with as_input_error(), errors_of_case(checked.case):
-        checkpoint: Checkpoint | None = load_checkpoint(checked.out, comm) if checked.resume else None
+        checkpoint: Checkpoint | None = (
+            load_checkpoint(checked.out, comm) if checked.resume and checked.case.has_mesh else None
+        )
         mesh = checkpoint.mesh if checkpoint else checked.case.mesh_of(checked.options)
         setup = checked.case.build(checked.options, mesh)
     if type(setup) not in SIMULATIONS:
@@ -158,8 +182,8 @@ def execute(request: RunRequest, *, quiet: bool = False) -> str:
     on_rank_zero(comm, begin)
     simulate = SIMULATIONS[type(setup)]
     simulation = simulate(checked.case, setup, checked.out, checkpoint, mover=checked.mover)
-    status = simulation.run(console)
-    simulation.finish(status, checked.options, checked.seed, console)
+    status = simulation.run(console, seed=checked.seed, resume=checked.resume)
+    simulation.finish(status, checked.options, console)
     if request.animation:
         from cases.animation import write_animation
 

@@ -40,9 +40,9 @@ class NewtonStart:
 
     .. math:: u \leftarrow u - t\, S F(u),\qquad \|F\|_S = \sqrt{F \cdot S F}
 
-    with S the approximate inverse of the derivative of F somewhere, as at the first start, and t = 1 or the largest of
-    1/2, 1/4, 1/8 with which that norm falls to the share ``least`` or below: a norm as of the error, like no mesh, for
-    S is symmetric positive definite. Where none does, u stays: it is never further away in this norm than at first.
+    with S the approximate inverse of the derivative of F somewhere, as at the first start, and t = 1, or 1/2 where only
+    this makes that norm fall to the share ``least``; where neither does, u stays. So u is never further away in this
+    norm than at first: about that of the error in energy, whatever the mesh, as S is symmetric positive definite.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class NewtonStart:
     """
 
     def __init__(
-        self, problem: NonlinearVariationalProblem, inverse: Prediction, *, steps: int = 8, least: float = 0.5
+        self, problem: NonlinearVariationalProblem, inverse: Prediction, *, steps: int = 8, least: float = 0.7
     ):
         if not 0.0 < least < 1.0:
             raise ValueError(f"least: got {least}, expected a share between 0 and 1")
@@ -80,7 +80,7 @@ class NewtonStart:
         first, taken, trials = norm, 0, 1
         while taken < self._steps and isfinite(norm):
             good = u.dat.data_ro.copy()
-            for length in (1.0, 0.5, 0.25, 0.125):
+            for length in (1.0, 0.5):
                 u.dat.data_wo[...] = good - length * step.reshape(shape)
                 trials += 1
                 tried, of_tried = self._step(*self._residual())

@@ -18,6 +18,7 @@ Family = Callable[[np.random.Generator, int, int, bool], OperatorProblem]
 
 FAMILIES: dict[str, Family] = {
     "poisson": poisson.make,
+    "poisson-grid": poisson.make_on_grid,
     "darcy": darcy.make,
     "elasticity": elasticity.make,
     "stokes": stokes.make,

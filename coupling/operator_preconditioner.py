@@ -34,7 +34,8 @@ class OperatorPC(PCBase):
     Raises
     ------
     ValueError
-        At the first solve, if there is no such inverse, or it has another number of degrees of freedom.
+        At the first solve, if there is no such inverse, or it has another number of degrees of freedom. PETSc hands it
+        on as the cause of an error of its own.
 
     Notes
     -----
@@ -58,7 +59,10 @@ class OperatorPC(PCBase):
         self._matrix, preconditioned = pc.getOperators()
         size = self._matrix.size[0]
         if size != inverse.size:
-            raise ValueError(f"operator: got {inverse.size} degrees of freedom, expected the {size} of the solver")
+            raise ValueError(
+                f"operator: got {inverse.size} degrees of freedom, expected the {size} of the solver; make it of the "
+                "solver's own form"
+            )
         prefix = (pc.getOptionsPrefix() or "") + PREFIX
         if not PETSc.Options(prefix).hasName("pc_type"):
             return

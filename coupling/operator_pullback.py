@@ -12,8 +12,12 @@ def pulled_back_coefficient(positions: Function, coefficient: Any = 1.0) -> Any:
 
     .. math:: \hat\kappa = \det(J)\, J^{-1} \kappa J^{-T},\qquad J = \nabla_{\hat x} x(\hat x)
 
-    so that :math:`\int_{\hat\Omega} \hat\kappa \hat\nabla u \cdot \hat\nabla v = \int_\Omega \kappa \nabla u \cdot \nabla v`
-    for functions of equal degrees of freedom. On triangles with straight edges it is constant in each cell: every moved
+    so that for functions of equal degrees of freedom
+
+    .. math:: \int_{\hat\Omega} \hat\kappa \hat\nabla u \cdot \hat\nabla v
+              = \int_\Omega \kappa \nabla u \cdot \nabla v
+
+    On triangles with straight edges it is constant in each cell: every moved
     mesh is a sample of an anisotropic coefficient on one mesh.
 
     Parameters

@@ -157,11 +157,12 @@ def _shares(coarse, fine, parents: np.ndarray) -> np.ndarray:
 
 def _lagrange(space):
     """Return the scalar element of a space as FIAT has it."""
-    fiat = scalar_element(space) if len(space) == 1 else None
-    points = [] if fiat is None else [functional.get_point_dict() for functional in fiat.dual_basis()]
-    if not points or any(len(point) != 1 or fiat.value_shape() != () for point in points):
-        raise ValueError(f"space: got {space.ufl_element()}, expected a Lagrange element (CG or DG)")
-    return fiat
+    if len(space) == 1:
+        fiat = scalar_element(space)
+        points = [functional.get_point_dict() for functional in fiat.dual_basis()]
+        if fiat.value_shape() == () and all(len(point) == 1 for point in points):
+            return fiat
+    raise ValueError(f"space: got {space.ufl_element()}, expected a Lagrange element (CG or DG)")
 
 
 def _corners(element) -> np.ndarray:

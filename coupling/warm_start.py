@@ -83,14 +83,17 @@ class WarmStart:
         ----------
         solver
             ``LinearVariationalSolver``, ``NonlinearVariationalSolver`` (each of its linear solves, whose right-hand
-            sides are residuals), ``LinearSolver`` of Firedrake, or a KSP of PETSc.
+            sides are residuals), ``LinearSolver`` of Firedrake, or a KSP of PETSc; a direct one goes on as it does.
         """
         solver_ksp(solver).setPreSolve(self._begin)
 
     def _begin(self, ksp: PETSc.KSP, b: PETSc.Vec, x: PETSc.Vec) -> None:
         began = perf_counter()
-        x.setArray(self._predict(b.getArray(readonly=True)))
-        better = self._is_better(ksp.getOperators()[0], b, x)
+        # A direct solver begins nowhere.
+        better = ksp.getType() != PETSc.KSP.Type.PREONLY
+        if better:
+            x.setArray(self._predict(b.getArray(readonly=True)))
+            better = self._is_better(ksp.getOperators()[0], b, x)
         # Not a start at a vector of zeros: that would be tested in another way, which costs time.
         ksp.setInitialGuessNonzero(better)
         self.record.starts += 1

@@ -12,9 +12,14 @@ OPERATORS = {
     "spon": "structure-preserving operator network",
     "spon-mg": "its multigrid form",
     "spon-twin": "the same without structure",
+    "message-passing": "a graph network in the manner of MeshGraphNets",
+    "fno": "a Fourier neural operator",
+    "mlp": "a network of all degrees of freedom at once",
 }
 MODELS = (*MOVERS, *OPERATORS)
-PROBLEMS = ("poisson", "darcy", "stokes", "elasticity")
+PROBLEMS = ("poisson", "poisson-grid", "darcy", "stokes", "elasticity")
+# Those that know one mesh only, and the problem that is always on one.
+_ONE_MESH, GRID = ("fno", "mlp"), "poisson-grid"
 # Options that only some models have, with what others have instead.
 _ONLY = {
     "data": (("drift", "um2n", *OPERATORS), "its meshes are drawn when it begins"),
@@ -97,6 +102,8 @@ class TrainRequest:
             )
         if self.model in OPERATORS and self.problem not in PROBLEMS:
             raise ValueError(f"--problem: got {self.problem!r}, expected one of {', '.join(PROBLEMS)} for {self.model}")
+        if self.model in _ONE_MESH and self.problem != GRID:
+            raise ValueError(f"--problem: got {self.problem} for {self.model}, expected {GRID}; it knows one mesh only")
         for name, (models, instead) in _ONLY.items():
             given = getattr(self, name) != getattr(TrainRequest, name)
             if given and self.model not in models:

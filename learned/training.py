@@ -250,7 +250,7 @@ def _update(model, task: Task, optimizer, settings: TrainingSettings, rng, progr
         if not isfinite(float(loss.detach())) or not loss.requires_grad:
             continue
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-        norm = float(torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt())
+        norm = float(torch.stack([gradient.abs().square().sum() for gradient in gradients]).sum().sqrt())
         if isfinite(norm):
             scale = min(1.0, settings.clip / max(norm, 1e-30))
             torch._foreach_add_(total, gradients, alpha=scale)

@@ -16,6 +16,7 @@ from torch import nn
 from learned.networks.dmm import DMMNetwork
 from learned.networks.drift import DriftNetwork
 from learned.networks.um2n import UM2NNetwork
+from learned.operators.baselines import DofMLP, GridFNO, MeshGraphNet
 from learned.operators.spon import SPON, UnconstrainedSPON
 
 # Networks by the name that cards call them.
@@ -25,6 +26,9 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "dmm": DMMNetwork,
     "spon": SPON,
     "spon-twin": UnconstrainedSPON,
+    "message-passing": MeshGraphNet,
+    "fno": GridFNO,
+    "mlp": DofMLP,
 }
 # Weights that come with the package, NAME.safetensors and NAME.json.
 PRETRAINED = Path(__file__).parent / "pretrained"

@@ -6,7 +6,7 @@ import numpy as np
 from firedrake import Function, FunctionSpace, TestFunction, TrialFunction, assemble, dx, grad, inner
 
 from coupling.operator_matrices import csr
-from coupling.operator_problems.geometry import coarse_levels, hierarchy, moved_outline, random_outline
+from coupling.operator_problems.geometry import coarse_levels, drawn_cells, hierarchy, moved_outline, random_outline
 from coupling.operator_problems.random_fields import random_field
 from coupling.operator_problems.solve import solve_free
 from coupling.operator_spaces import node_points
@@ -78,6 +78,7 @@ def make(rng: np.random.Generator, nodes: int, right_sides: int, moved: bool) ->
         solutions=solve_free(stiffness, loads, values, fixed),
         coarse=coarse_levels(spaces),
         kind=kind,
+        cells=drawn_cells(space),
     )
 
 

@@ -9,6 +9,7 @@ from coupling.operator_matrices import csr
 from coupling.operator_problems.geometry import (
     Outline,
     coarse_levels,
+    drawn_cells,
     ellipse,
     hierarchy,
     moved_outline,
@@ -92,6 +93,7 @@ def make(rng: np.random.Generator, nodes: int, right_sides: int, moved: bool) ->
         solutions=solutions * scale,
         coarse=coarse_levels(scalars),
         kind=kind,
+        cells=drawn_cells(space),
     )
 
 

@@ -11,7 +11,7 @@ from firedrake import COMM_SELF, MeshHierarchy
 
 from coupling.graph import own_facets, positive_cells
 from coupling.operator_problems.random_fields import random_field
-from coupling.operator_spaces import node_points
+from coupling.operator_spaces import node_points, scalar_element
 from coupling.operator_transfers import nested_prolongation
 from learned.domains import random_mesh
 from learned.operators.problem import CoarseLevel
@@ -130,6 +130,29 @@ def coarse_levels(spaces: list[Any]) -> tuple[CoarseLevel, ...]:
         CoarseLevel(node_points(coarse), nested_prolongation(coarse, fine))
         for coarse, fine in zip(spaces[-2::-1], spaces[:0:-1], strict=True)
     )
+
+
+def drawn_cells(space) -> np.ndarray:
+    """Return triangles between the nodes of a space that cover its mesh.
+
+    Parameters
+    ----------
+    space
+        CG1, or CG2 whose cells are cut in four, on triangles; also of vectors.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_t, 3), int64: of a cell one after another.
+    """
+    inside = scalar_element(space).entity_dofs()
+    a, b, c = (inside[0][corner][0] for corner in range(3))
+    pieces = [[a, b, c]]
+    if inside[1][0]:
+        # Sides bear the number of the corner opposite to them.
+        d, e, f = (inside[1][side][0] for side in range(3))
+        pieces = [[a, f, e], [f, b, d], [e, d, c], [d, e, f]]
+    return space.cell_node_list[:, np.array(pieces)].reshape(-1, 3).astype(np.int64)
 
 
 def _area(loop: np.ndarray) -> float:

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import numpy as np
-from firedrake import FunctionSpace, TestFunction, TrialFunction, assemble, ds, dx, grad, inner
+from firedrake import (
+    COMM_SELF,
+    FunctionSpace,
+    MeshHierarchy,
+    TestFunction,
+    TrialFunction,
+    UnitSquareMesh,
+    assemble,
+    ds,
+    dx,
+    grad,
+    inner,
+)
 
 from coupling.operator_matrices import csr
-from coupling.operator_problems.geometry import coarse_levels, hierarchy, moved_outline, random_outline
+from coupling.operator_problems.geometry import (
+    LEVELS,
+    coarse_levels,
+    drawn_cells,
+    hierarchy,
+    moved_outline,
+    random_outline,
+)
 from coupling.operator_problems.random_fields import random_field, shepard_lifting
 from coupling.operator_problems.solve import solve_free
 from coupling.operator_spaces import node_points
 from learned.operators.problem import OperatorProblem
 
 KINDS = ("square", "l-shape", "holes")
+# Squares along each side of the one mesh for networks that know no other.
+GRID = 28
 # Share of the right-hand sides with u = 0 on the boundary.
 HOMOGENEOUS = 0.3
 
@@ -45,7 +66,34 @@ def make(rng: np.random.Generator, nodes: int, right_sides: int, moved: bool) ->
     outline = random_outline(rng, kind, nodes)
     if moved:
         outline = moved_outline(rng, outline)
-    spaces = [FunctionSpace(mesh, "CG", 1) for mesh in hierarchy(outline)]
+    return _problem(rng, hierarchy(outline), right_sides, kind)
+
+
+def make_on_grid(rng: np.random.Generator, nodes: int, right_sides: int, moved: bool) -> OperatorProblem:
+    """Draw right-hand sides as ``make`` does, all on one mesh: for networks that know one grid, or one vector, only.
+
+    Parameters
+    ----------
+    rng
+        Source of randomness.
+    nodes
+        Ignored: always ``GRID`` squares along each side of the unit square, each cut in two.
+    right_sides
+        Number m of right-hand sides.
+    moved
+        Ignored.
+
+    Returns
+    -------
+    OperatorProblem
+        As ``make``.
+    """
+    squares = GRID // 2**LEVELS
+    return _problem(rng, MeshHierarchy(UnitSquareMesh(squares, squares, comm=COMM_SELF), LEVELS), right_sides, "grid")
+
+
+def _problem(rng: np.random.Generator, meshes, right_sides: int, kind: str) -> OperatorProblem:
+    spaces = [FunctionSpace(mesh, "CG", 1) for mesh in meshes]
     space = spaces[-1]
     u, v = TrialFunction(space), TestFunction(space)
     stiffness, mass = (csr(form) for form in (inner(grad(u), grad(v)) * dx, u * v * dx))
@@ -71,6 +119,7 @@ def make(rng: np.random.Generator, nodes: int, right_sides: int, moved: bool) ->
         solutions=solve_free(stiffness, loads, values, fixed),
         coarse=coarse_levels(spaces),
         kind=kind,
+        cells=drawn_cells(space),
     )
 
 

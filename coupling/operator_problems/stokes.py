@@ -9,6 +9,7 @@ from scipy import sparse
 
 from coupling.operator_problems.geometry import (
     coarse_levels,
+    drawn_cells,
     ellipse,
     hierarchy,
     moved_outline,
@@ -93,6 +94,7 @@ def make(rng: np.random.Generator, nodes: int, right_sides: int, moved: bool) ->
             "nodal_divergence": nodal_divergence(system.stream),
         },
         kind=f"{len(loops) - 1} obstacles",
+        cells=drawn_cells(system.stream),
     )
 
 

@@ -10,12 +10,21 @@ _MODELS: dict[str, tuple[str, dict[str, int]]] = {
     "spon": ("spon", {"landmarks": 32, "width": 32, "messages": 3}),
     "spon-mg": ("spon", {"landmarks": 20, "width": 32, "messages": 3, "level": 1, "hats": 1, "smoothing": 2}),
     "spon-twin": ("spon-twin", {"landmarks": 32, "width": 32, "messages": 3, "channels": 32, "layers": 4}),
+    "message-passing": ("message-passing", {"width": 40, "channels": 16, "messages": 10}),
+    "fno": ("fno", {"modes": 12, "width": 13, "layers": 4}),
+    "mlp": ("mlp", {"hidden": 24}),
 }
 # A problem's own options, of those networks that know them. Eddies behind obstacles are small; and functions that are
 # linear between the nodes of a coarser level have no second derivatives, which Stokes' equations are about.
 _PROBLEMS: dict[str, dict[str, int]] = {"stokes": {"landmarks": 48, "level": 0, "smoothing": 2}}
 # Options of networks besides those that every one has.
-_KNOWN = {"spon": ("smoothing",), "spon-twin": ("components",)}
+_KNOWN = {
+    "spon": ("smoothing",),
+    "spon-twin": ("components",),
+    "message-passing": ("components",),
+    "fno": ("components", "side"),
+    "mlp": ("components", "nodes"),
+}
 
 
 def architecture(model: str, problem: str, sample: OperatorProblem) -> tuple[str, dict[str, int]]:
@@ -33,7 +42,12 @@ def architecture(model: str, problem: str, sample: OperatorProblem) -> tuple[str
     network, options = _MODELS[model]
     known = {*options, *_KNOWN[network]}
     own = {name: value for name, value in _PROBLEMS.get(problem, {}).items() if name in known}
-    of_sample = {"features": sample.features.shape[1]}
-    if "components" in known:
-        of_sample["components"] = nodal_problem(sample).components
-    return network, options | own | of_sample
+    nodes = len(sample.points)
+    of_sample = {
+        "features": sample.features.shape[1],
+        "components": nodal_problem(sample).components,
+        "nodes": nodes,
+        "side": round(nodes**0.5),
+    }
+    known.add("features")
+    return network, options | own | {name: value for name, value in of_sample.items() if name in known}

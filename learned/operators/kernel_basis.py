@@ -136,8 +136,9 @@ class KernelBasis(nn.Module):
 
     with Gaussians G of fixed widths, shares pi of sum 1, what nodes and landmarks know of the geometry q, the spacing
     h, and the distance d to the nodes where a component is fixed, where its functions vanish. An island has a function
-    that is 1 there, of its distance. Before training U = 0: away from fixed nodes the functions sum up to any linear
-    one, so that beams can bend and bodies turn. Their span does not depend on the axes, nor on the numbers of nodes.
+    of its distance, largest there and gone at the other islands. Before training U = 0: away from fixed nodes the
+    functions sum up to any linear one, so that beams can bend and bodies turn. Their span does not depend on the axes,
+    nor on the numbers of nodes.
 
     Source: the partition of unity of Melenk and Babuška, Comput. Methods Appl. Mech. Engrg. 139 (1996); here a network
     makes it.

@@ -122,6 +122,7 @@ def node_weights(mass: sparse.csr_array) -> np.ndarray:
 def distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the distance of each point to the nearest of some others, shape (n,); the points' extent if none."""
     if len(others) == 0:
-        return np.full(len(points), np.linalg.norm(points.max(axis=0) - points.min(axis=0)))
+        # Whatever the axes.
+        return np.full(len(points), 2.0 * np.linalg.norm(points - points.mean(axis=0), axis=1).max())
     # As in meshing.nearest: the search for medians does not end beside code compiled with -ffast-math.
     return cKDTree(others, balanced_tree=False).query(points)[0]

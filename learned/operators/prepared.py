@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from learned.operators.kernel_basis import Landmarks, landmarks
 from learned.operators.nodal_problem import nodal_problem
-from learned.operators.nodes import NodeGraph, node_graph, node_weights
+from learned.operators.nodes import NODE_FEATURES, NodeGraph, node_graph, node_weights
 from learned.operators.problem import OperatorProblem
 from learned.sparse import SparseMap, sparse_map
 
@@ -23,7 +23,7 @@ class PreparedProblem:
     .. math:: u = g + T v,\qquad T^T A T v = T^T (b - A g)
 
     T takes the unknowns to the degrees of freedom: it leaves out the fixed ones and repeats the one of each island. In
-    float64, but for what networks see.
+    float64, but for what networks see, which is of their own type.
 
     Attributes
     ----------
@@ -42,7 +42,8 @@ class PreparedProblem:
     stiffness
         Of the unknowns, symmetric and positive definite.
     jacobi
-        Inverse of its diagonal, shape (V,).
+        Inverse of its diagonal, whose mean over the components of a node is taken, so that it turns with the domain,
+        shape (V,).
     right_sides
         Shape (V, m).
     loads, values, solutions
@@ -79,7 +80,14 @@ class PreparedProblem:
         return (wrong * self.mass(wrong)).sum(0).clamp_min(0.0).sqrt() / self.norms
 
 
-def prepare(problem: OperatorProblem, *, landmark_count: int, level: int = 0, hats: bool = False) -> PreparedProblem:
+def prepare(
+    problem: OperatorProblem,
+    *,
+    landmark_count: int,
+    level: int = 0,
+    hats: bool = False,
+    dtype: torch.dtype = torch.float32,
+) -> PreparedProblem:
     """Return what networks take.
 
     Parameters
@@ -92,6 +100,8 @@ def prepare(problem: OperatorProblem, *, landmark_count: int, level: int = 0, ha
         Coarse level on which the network works, 0 for the finest.
     hats
         Whether it takes the functions of the coarsest level.
+    dtype
+        Floating-point type of the network's weights.
 
     Raises
     ------
@@ -109,17 +119,17 @@ def prepare(problem: OperatorProblem, *, landmark_count: int, level: int = 0, ha
     norms = np.sqrt(np.einsum("nm,nm->m", problem.solutions, mass @ problem.solutions))
     fixed, islands = problem.fixed, _islands(problem)
     graph = node_graph(
-        problem.points, problem.stiffness, problem.mass, problem.fixed, problem.boundary, problem.features
+        problem.points, problem.stiffness, problem.mass, problem.fixed, problem.boundary, problem.features, dtype=dtype
     )
     points, light, prolongation = problem.points, None, None
     if level:
         way = problem.prolongation(level)
-        points, light, prolongation = problem.coarse[level - 1].points, graph, sparse_map(way, torch.float32)
-        graph, fixed, islands = _coarse_graph(problem, way, points, islands)
+        points, light, prolongation = problem.coarse[level - 1].points, graph, sparse_map(way)
+        graph, fixed, islands = _coarse_graph(problem, way, points, islands, dtype)
     volume = float(problem.mass.sum())
     return PreparedProblem(
         graph=graph,
-        places=landmarks(points, volume, fixed, islands, landmark_count),
+        places=landmarks(points, volume, fixed, islands, landmark_count, dtype=dtype),
         light=light,
         prolongation=prolongation,
         hats=_hats(problem, reduce) if hats else torch.zeros(reduce.shape[0], 0, dtype=torch.float64),
@@ -127,7 +137,7 @@ def prepare(problem: OperatorProblem, *, landmark_count: int, level: int = 0, ha
         expand=sparse_map(expand),
         reduce=sparse_map(reduce),
         stiffness=sparse_map(stiffness),
-        jacobi=torch.from_numpy(1.0 / stiffness.diagonal()),
+        jacobi=torch.from_numpy(1.0 / _node_means(stiffness.diagonal(), expand, reduce, c)),
         right_sides=torch.from_numpy(right_sides),
         loads=torch.from_numpy(problem.loads),
         values=torch.from_numpy(problem.values),
@@ -138,7 +148,7 @@ def prepare(problem: OperatorProblem, *, landmark_count: int, level: int = 0, ha
     )
 
 
-def prepare_for(network: nn.Module, problem: OperatorProblem) -> PreparedProblem:
+def prepare_for(network: nn.Module, problem: OperatorProblem, *, dtype: torch.dtype = torch.float32) -> PreparedProblem:
     """Return what a network takes, as its attributes ``landmarks``, ``level``, ``hats``, ``nodal`` say, if it has them.
 
     Networks with ``nodal`` are given velocities in the nodes instead of stream functions.
@@ -148,7 +158,18 @@ def prepare_for(network: nn.Module, problem: OperatorProblem) -> PreparedProblem
         landmark_count=int(getattr(network, "landmarks", 1)),
         level=int(getattr(network, "level", 0)),
         hats=bool(getattr(network, "hats", False)),
+        dtype=dtype,
     )
+
+
+def check_told(problem: PreparedProblem, *, features: int, components: int | None = None) -> None:
+    """Refuse a problem with other numbers of features, or of components if they matter, than a network is made for."""
+    told = problem.graph.nodes.shape[1] - NODE_FEATURES
+    for name, got, expected in (("features", told, features), ("components", problem.components, components)):
+        if expected not in (None, got):
+            raise ValueError(
+                f"problem: got {got} {name} of each node, expected {expected}; make the network with {name}={got}"
+            )
 
 
 def reduction(problem: OperatorProblem) -> tuple[sparse.csr_array, sparse.csr_array]:
@@ -166,6 +187,13 @@ def _mass(problem: OperatorProblem) -> sparse.csr_array:
     if rotation is None:
         return sparse.csr_array(sparse.kron(problem.mass, sparse.eye_array(problem.components)))
     return sparse.csr_array(rotation.T @ problem.extras["velocity_mass"] @ rotation)
+
+
+def _node_means(values: np.ndarray, expand: sparse.csr_array, reduce: sparse.csr_array, components: int) -> np.ndarray:
+    """Return values of the unknowns, shape (V,), each as the mean over the free components of its node."""
+    free = np.diff(expand.indptr).reshape(-1, components).sum(axis=1)
+    means = (expand @ values).reshape(-1, components).sum(axis=1) / np.maximum(free, 1)
+    return reduce @ np.repeat(means, components)
 
 
 def _hats(problem: OperatorProblem, reduce: sparse.csr_array) -> Tensor:
@@ -188,7 +216,7 @@ def _islands(problem: OperatorProblem) -> np.ndarray:
 
 
 def _coarse_graph(
-    problem: OperatorProblem, way: sparse.csr_array, points: np.ndarray, islands: np.ndarray
+    problem: OperatorProblem, way: sparse.csr_array, points: np.ndarray, islands: np.ndarray, dtype: torch.dtype
 ) -> tuple[NodeGraph, np.ndarray, np.ndarray]:
     """Return the graph of a coarse level with Galerkin's matrices, what is fixed of its nodes, and their islands."""
     c = problem.components
@@ -205,5 +233,6 @@ def _coarse_graph(
         fixed,
         problem.boundary[nearest],
         mean,
+        dtype=dtype,
     )
     return graph, fixed, islands[nearest]

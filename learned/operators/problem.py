@@ -65,6 +65,9 @@ class OperatorProblem:
         Further matrices by name: ``rotation`` to the velocity, its ``divergence``, its ``velocity_mass``.
     kind
         Name of the geometry's family.
+    cells
+        Triangles between nodes, which cover the domain, shape (n_t, 3), int64: for pictures only. None in files from
+        before they were kept.
     """
 
     points: np.ndarray
@@ -79,6 +82,7 @@ class OperatorProblem:
     coarse: tuple[CoarseLevel, ...] = ()
     extras: Mapping[str, sparse.csr_array] = field(default_factory=dict)
     kind: str = ""
+    cells: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), dtype=np.int64))
 
     def __post_init__(self) -> None:
         n, c = self.fixed.shape
@@ -91,16 +95,21 @@ class OperatorProblem:
             "loads": (n * c, self.loads.shape[-1]),
             "values": (n * c, self.loads.shape[-1]),
             "solutions": (n * c, self.loads.shape[-1]),
+            "cells": (len(self.cells), 3),
         }
         for name, shape in expected.items():
             got = getattr(self, name).shape
             if got != shape:
-                raise ValueError(f"{name}: got shape {got}, expected {shape} for {n} nodes of {c} components")
+                raise ValueError(
+                    f"{name}: got shape {got}, expected {shape} for {n} nodes of {c} components; order degrees of "
+                    "freedom node after node"
+                )
         finer = n
         for level in self.coarse:
             if level.prolongation.shape != (finer, len(level.points)):
                 raise ValueError(
-                    f"prolongation: got shape {level.prolongation.shape}, expected {(finer, len(level.points))}"
+                    f"prolongation: got shape {level.prolongation.shape}, expected {(finer, len(level.points))}; order "
+                    "levels from fine to coarse"
                 )
             finer = len(level.points)
 
@@ -126,7 +135,7 @@ def problem_arrays(problem: OperatorProblem) -> dict[str, np.ndarray]:
     """Return what a file holds of a problem."""
     arrays = {
         name: np.asarray(getattr(problem, name))
-        for name in ("points", "fixed", "boundary", "features", "loads", "values", "solutions")
+        for name in ("points", "fixed", "boundary", "features", "loads", "values", "solutions", "cells")
     }
     arrays["kind"] = np.frombuffer(problem.kind.encode(), dtype=np.uint8)
     matrices = {"stiffness": problem.stiffness, "mass": problem.mass}
@@ -148,6 +157,8 @@ def problem_of(arrays: Mapping[str, np.ndarray]) -> OperatorProblem:
         coarse=levels_of(arrays),
         extras={name: csr_of(arrays, f"extras.{name}") for name in extras},
         kind=bytes(arrays["kind"]).decode(),
+        # Files from before pictures were made have none.
+        **({"cells": arrays["cells"]} if "cells" in arrays else {}),
     )
 
 

@@ -10,11 +10,12 @@ from learned.operators.balanced import BalancedInverse
 from learned.operators.geometry_encoder import GeometryEncoder
 from learned.operators.kernel_basis import KernelBasis
 from learned.operators.nodes import NODE_FEATURES
-from learned.operators.prepared import PreparedProblem
+from learned.operators.prepared import PreparedProblem, check_told
 from learned.operators.processor import LandmarkProcessor
 
-# Of the local part when training begins: the inverse of softplus at one half.
-_LOCAL = -0.43
+# Of the local part when training begins, the inverse of softplus at one half; and what is added to it, so that no
+# weights make the operator singular.
+_LOCAL, _LEAST = -0.43, 1e-2
 # Kernels of the distance, and functions around each landmark in the plane.
 KINDS, FUNCTIONS = 3, 3
 
@@ -27,8 +28,8 @@ class SPON(nn.Module):
     The encoder are load vectors b and a lifting g of the boundary values, the decoder is the finite-element space;
     between them stands ``BalancedInverse``, whose functions ``KernelBasis`` makes. Whatever the weights: u equals g at
     the fixed degrees of freedom to the last bit, the operator is self-adjoint and positive definite, and
-    :math:`\Phi^T (b - A u) = 0`. What depends on weights depends on lengths only, so that the operator turns and moves
-    with the domain.
+    :math:`\Phi^T (b - A u) = 0` unless ``hats`` says otherwise. What depends on weights depends on lengths only, so
+    that the operator turns and moves with the domain.
 
     Parameters
     ----------
@@ -43,8 +44,8 @@ class SPON(nn.Module):
     level
         Coarse level on which functions are made, 0 for the finest.
     hats
-        1 to add the functions of the coarsest level of the problem, so that what is left of the residual is orthogonal
-        to these, too: Galerkin's coarse correction.
+        1 to add the functions P of the coarsest level of the problem, smoothed with the others, and to correct in P
+        itself at last: then :math:`P^T (b - A u) = 0`, Galerkin's coarse correction.
     smoothing
         Steps of weighted Jacobi that adapt all functions to the matrix, each with learned weights: the light exchange
         on the finest level. With ``hats`` this is the multigrid form, SPON-MG.
@@ -63,7 +64,8 @@ class SPON(nn.Module):
         smoothing: int = 0,
     ):
         super().__init__()
-        self.landmarks, self.level, self.hats, self.smoothing = landmarks, level, bool(hats), smoothing
+        self.features, self.landmarks, self.level = features, landmarks, level
+        self.hats, self.smoothing = bool(hats), smoothing
         told = NODE_FEATURES + features
         self.encode = GeometryEncoder(told, width=width, messages=messages)
         self.basis = KernelBasis(width, power=power)
@@ -76,23 +78,39 @@ class SPON(nn.Module):
         return problem.values + problem.expand(self.inverse(problem)(problem.right_sides))
 
     def inverse(self, problem: PreparedProblem) -> BalancedInverse:
-        """Return S, for any number of right-hand sides."""
+        """Return S, for any number of right-hand sides.
+
+        Raises
+        ------
+        ValueError
+            For a problem with another number of features, or one that was prepared for another network.
+        """
+        check_told(problem, features=self.features)
+        got = (problem.prolongation is not None, problem.hats.shape[1] > 0)
+        if got != (self.level > 0, self.hats):
+            raise ValueError(
+                f"problem: got one prepared with a coarser level {got[0]}, with functions of the coarsest {got[1]}, "
+                f"expected {self.level > 0}, {self.hats}; use prepare_for"
+            )
         q = self.encode(problem.graph)
         basis = self.basis(problem.places, q, q[problem.places.nodes])
         if problem.prolongation is not None:
             assert self.light is not None and problem.light is not None
-            prolonged = problem.prolongation(basis.flatten(1))
+            # In float64, as what the coarsest functions can express too must not differ from it by rounding.
+            prolonged = problem.prolongation(basis.double().flatten(1))
             basis, q = prolonged.reshape(-1, *basis.shape[1:]), self.light(problem.light)
         # Of each node to each of its components.
         c = problem.components
-        local = softplus(self.local(q)).double().repeat_interleave(c, dim=0)
+        local = (_LEAST + softplus(self.local(q))).double().repeat_interleave(c, dim=0)
         local = problem.reduce(local) * problem.jacobi[:, None]
         basis = problem.reduce(_each_component(basis.double()))
         if self.hats:
             basis = torch.cat([basis, problem.hats], dim=1)
         for step in range(self.smoothing):
             basis = basis - local[:, 1 + step, None] * problem.stiffness(basis)
-        return BalancedInverse(problem.stiffness, basis, local[:, 0])
+        inverse = BalancedInverse(problem.stiffness, basis, local[:, 0])
+        # Smoothed, the functions of the coarsest level are others: the last correction is in these themselves.
+        return BalancedInverse(problem.stiffness, problem.hats, inverse) if self.hats else inverse
 
 
 class UnconstrainedSPON(nn.Module):
@@ -123,7 +141,7 @@ class UnconstrainedSPON(nn.Module):
         layers: int = 4,
     ):
         super().__init__()
-        self.landmarks, self.components, self.nodal = landmarks, components, True
+        self.features, self.landmarks, self.components, self.nodal = features, landmarks, components, True
         self.encode = GeometryEncoder(NODE_FEATURES + features, width=width, messages=messages)
         self.kernel = KernelBasis(width, bounded=False)
         self.decode_kernel = KernelBasis(width, bounded=False)
@@ -135,13 +153,20 @@ class UnconstrainedSPON(nn.Module):
         nn.init.zeros_(self.write.weight)
 
     def forward(self, problem: PreparedProblem) -> Tensor:
-        """Return the degrees of freedom of the solutions, shape (N, m), float64."""
+        """Return the degrees of freedom of the solutions, shape (N, m), float64.
+
+        Raises
+        ------
+        ValueError
+            For a problem with other numbers of features or of components.
+        """
+        check_told(problem, features=self.features, components=self.components)
         graph, places, c = problem.graph, problem.places, self.components
         q = self.encode(graph)
         at = q[places.nodes]
         n, m = len(q), problem.loads.shape[1]
         kernel = self.kernel(places, q, at)[:, 0].reshape(n, FUNCTIONS, -1)
-        loads, values = (part.float().reshape(n, c, m) for part in (problem.loads, problem.values))
+        loads, values = (part.to(q.dtype).reshape(n, c, m) for part in (problem.loads, problem.values))
         # The load vector is an integral already; boundary values are given by theirs over the kernel's.
         weighed = kernel * graph.weights[:, None, None]
         scale = weighed[:, 0].abs().sum(0)[:, None, None, None]

@@ -65,6 +65,7 @@ class GridFNO(nn.Module):
         if not 1 <= modes <= side:
             raise ValueError(f"modes: got {modes}, expected 1 to {side} for {side} nodes on each side; take fewer")
         self.side, self.components, self.features = side, components, features
+        self.nodal = True
         # Places are channels of ours: they are those of the nodes.
         self.network = _fno_class()(
             n_modes=(modes, modes),

@@ -30,8 +30,8 @@ class MeshGraphNet(nn.Module):
     components
         Of each node: one, or as many as there are directions. Then edges are told their directions too, as the
         unknowns are given in the same axes: the answer stays the same when the domain is moved, not when it is turned.
-    width
-        Channels of nodes and edges.
+    width, channels
+        Channels of nodes, and of edges, which cost most: there are about six of them for each node.
     messages
         Exchanges.
 
@@ -41,15 +41,18 @@ class MeshGraphNet(nn.Module):
     2021 (arXiv 2010.03409), section 3.2. There messages are summed; a mean does not depend on how fine the mesh is.
     """
 
-    def __init__(self, *, features: int = 0, components: int = 1, width: int = 32, messages: int = 8):
+    def __init__(
+        self, *, features: int = 0, components: int = 1, width: int = 40, channels: int = 16, messages: int = 10
+    ):
         super().__init__()
         self.features, self.components = features, components
+        self.nodal = True
         directions = components if components > 1 else 0
         self.geometry = nn.Linear(NODE_FEATURES + features, width)
         self.data = nn.Linear(2 * components, width, bias=False)
         self.encode_nodes = _rest(width)
-        self.encode_edges = nn.Sequential(nn.Linear(EDGE_FEATURES + directions, width), _rest(width))
-        self.process = nn.ModuleList([_Exchange(width) for _ in range(messages)])
+        self.encode_edges = nn.Sequential(nn.Linear(EDGE_FEATURES + directions, channels), _rest(channels))
+        self.process = nn.ModuleList([_Exchange(width, channels) for _ in range(messages)])
         self.decode = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, components))
 
     def forward(self, problem: PreparedProblem) -> Tensor:
@@ -86,21 +89,21 @@ class MeshGraphNet(nn.Module):
 class _Exchange(nn.Module):
     """Pass one message along each edge, for each right-hand side."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, channels: int):
         super().__init__()
-        self.edge = nn.Linear(width, width)
+        self.edge = nn.Linear(channels, channels)
         # The first layer of a message applied to its three parts: that of nodes is multiplied once for each node.
-        self.start = nn.Linear(width, width, bias=False)
-        self.end = nn.Linear(width, width, bias=False)
-        self.message = _rest(width)
-        self.update = nn.Sequential(nn.Linear(2 * width, width), _rest(width))
+        self.start = nn.Linear(width, channels, bias=False)
+        self.end = nn.Linear(width, channels, bias=False)
+        self.message = _rest(channels)
+        self.update = nn.Sequential(nn.Linear(width + channels, width), _rest(width))
 
     def forward(self, graph: NodeGraph, h: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
-        """Return nodes (n, m, channels) and edges (E, m, channels) after the exchange; ``e`` may have m = 1."""
-        starts = take(self.start(h).flatten(1), graph.source, graph.starts)
-        ends = self.end(h).flatten(1).index_select(0, graph.target)
-        message = self.message(self.edge(e) + (starts + ends).unflatten(1, h.shape[1:]))
-        mean = graph.gather(message.flatten(1)).reshape(h.shape)
+        """Return nodes (n, m, width) and edges (E, m, channels) after the exchange; ``e`` may have m = 1."""
+        start, end = self.start(h), self.end(h)
+        nodes = take(start.flatten(1), graph.source, graph.starts) + end.flatten(1)[graph.target]
+        message = self.message(self.edge(e) + nodes.unflatten(1, start.shape[1:]))
+        mean = graph.gather(message.flatten(1)).reshape(start.shape)
         return h + self.update(torch.cat([h, mean], dim=2)), e + message
 
 

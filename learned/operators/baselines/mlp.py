@@ -33,6 +33,7 @@ class DofMLP(nn.Module):
     def __init__(self, *, nodes: int = 1089, components: int = 1, features: int = 0, hidden: int = 19):
         super().__init__()
         self.nodes, self.components, self.features = nodes, components, features
+        self.nodal = True
         self.layers = nn.Sequential(
             nn.Linear(2 * nodes * components, hidden),
             nn.SiLU(),

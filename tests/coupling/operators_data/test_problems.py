@@ -12,6 +12,7 @@ from firedrake import (
     TestFunction,
     TrialFunction,
     VectorFunctionSpace,
+    assemble,
     dx,
     grad,
     inner,
@@ -21,8 +22,9 @@ from firedrake import (
 
 from coupling.operator_data import FAMILIES
 from coupling.operator_problems import darcy, elasticity, poisson
-from coupling.operator_problems.geometry import hierarchy, moved_outline, polygon_outline, random_outline
+from coupling.operator_problems.geometry import drawn_cells, hierarchy, moved_outline, polygon_outline, random_outline
 from coupling.operator_problems.random_fields import random_field, shepard_lifting
+from coupling.operator_spaces import node_points
 from fem.problems.elasticity import Material
 from learned.operators.problem import OperatorProblem, problem_arrays, problem_of
 
@@ -162,7 +164,7 @@ def test_elastic_solutions_are_those_of_firedrake_and_energies_those_of_hooke(me
 def test_a_moved_mesh_keeps_its_boundary_and_inverts_no_cell(kind: str) -> None:
     def areas(of) -> np.ndarray:
         a, b, c = (of.points[corner] for corner in of.cells.T)
-        return 0.5 * np.cross(b - a, c - a)
+        return 0.5 * np.linalg.det(np.stack([b - a, c - a], axis=1))
 
     for seed in range(10):
         rng = np.random.default_rng(seed)
@@ -208,3 +210,17 @@ def test_liftings_have_the_values_at_the_boundary_and_lie_between_them_elsewhere
     assert (lifted <= values.max(axis=0)).all() and (lifted >= values.min(axis=0)).all()
     constant = shepard_lifting(points, places, rng.uniform(0.1, 1.0, 40), np.ones((40, 1)))
     np.testing.assert_allclose(constant, 1.0, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+def test_drawn_triangles_cover_the_mesh_once(degree: int) -> None:
+    outline = random_outline(np.random.default_rng(0), "holes", 300)
+    space = FunctionSpace(hierarchy(outline)[-1], "CG", degree)
+    cells, points = drawn_cells(space), node_points(space)
+    a, b, c = (points[corner] for corner in cells.T)
+    areas = 0.5 * np.abs(np.linalg.det(np.stack([b - a, c - a], axis=1)))
+    # Quadratic cells are cut in four equal parts.
+    volumes = assemble(TestFunction(FunctionSpace(space.mesh(), "DG", 0)) * dx).dat.data_ro
+    expected = np.repeat(volumes[FunctionSpace(space.mesh(), "DG", 0).cell_node_list[:, 0]], 4 ** (degree - 1))
+    np.testing.assert_allclose(areas, expected / 4 ** (degree - 1), rtol=1e-10)
+    assert np.array_equal(np.unique(cells), np.arange(len(points)))

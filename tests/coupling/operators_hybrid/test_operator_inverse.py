@@ -1,4 +1,4 @@
-"""A network's inverse on vectors of Firedrake's solvers: symmetric, positive, exact where given, refused where unfit."""
+"""A network's inverse on vectors of Firedrake's solvers: symmetric, positive, exact where given; what is refused."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from firedrake import DirichletBC, EquationBC, Function, FunctionSpace, TestFunction, TrialFunction, UnitSquareMesh
-from firedrake import assemble, dx, grad, inner
+from firedrake import (
+    DirichletBC,
+    EquationBC,
+    Function,
+    FunctionSpace,
+    TestFunction,
+    TrialFunction,
+    UnitSquareMesh,
+    assemble,
+    dx,
+    grad,
+    inner,
+)
 from hybrid_problems import Hybrid, darcy, elasticity
 
 from coupling.operator_inverse import OperatorInverse, operator_problem

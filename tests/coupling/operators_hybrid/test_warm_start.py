@@ -24,6 +24,7 @@ from hybrid_problems import Hybrid, darcy, elasticity
 
 from coupling.operator_matrices import csr
 from coupling.warm_start import WarmStart
+from fem.solver_parameters import LU
 
 CG = {"ksp_type": "cg", "ksp_rtol": 1e-7, "ksp_max_it": 2000}
 PRECONDITIONERS = ["jacobi", "gamg"]
@@ -123,6 +124,15 @@ def test_a_prediction_counts_if_it_is_nearer_in_energy_than_zero(hybrid: Hybrid,
     assert start.record.from_zero == (not taken)
     if share == 1.0:
         assert solver.snes.ksp.getIterationNumber() == 0
+
+
+def test_a_direct_solver_goes_on_as_it_does(hybrid: Hybrid) -> None:
+    solver = hybrid.solver(LU)
+    expected = hybrid.solve(solver)
+    start = WarmStart(hybrid.inverse)
+    start.attach(solver)
+    np.testing.assert_array_equal(hybrid.solve(solver), expected)
+    assert (start.record.starts, start.record.from_zero) == (1, 1)
 
 
 def test_later_right_hand_sides_have_their_own_starts(hybrid: Hybrid) -> None:

@@ -1,0 +1,455 @@
+"""Compare operator networks inside solvers with algebraic multigrid: warm starts, preconditioners, time steps, Newton.
+
+    python benchmarks/operator_solvers.py                    # about five minutes; writes docs/benchmarks.md
+    python benchmarks/operator_solvers.py --weights darcy=FILE.safetensors elasticity=FILE.safetensors
+
+Networks without weights given are untrained: their functions are Gaussians around landmarks, which is where training
+begins. Every row is a process of its own. Times are those of the processor, of one thread, so that what else runs
+counts for less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# PETSc reads this script's arguments too: it must not tell that it knew none, nor catch signals.
+os.environ["PETSC_OPTIONS"] = "-options_left no -no_signal_handler " + os.environ.get("PETSC_OPTIONS", "")
+
+import numpy as np
+import torch
+from benchmark_document import DOCUMENT, machine, replace_section, table, warn_if_busy
+from firedrake import (
+    Constant,
+    DirichletBC,
+    Function,
+    FunctionSpace,
+    NonlinearVariationalProblem,
+    NonlinearVariationalSolver,
+    RectangleMesh,
+    SpatialCoordinate,
+    TestFunction,
+    TrialFunction,
+    UnitSquareMesh,
+    VectorFunctionSpace,
+    as_vector,
+    derivative,
+    dx,
+    exp,
+    grad,
+    inner,
+    sin,
+)
+from firedrake.petsc import PETSc
+from scipy import sparse
+from scipy.sparse.linalg import splu
+
+from cases.run_folder import commit, versions
+from coupling.implicit_euler import ImplicitEuler
+from coupling.newton_start import NewtonStart
+from coupling.operator_data import FAMILIES
+from coupling.operator_inverse import OperatorInverse, operator_problem
+from coupling.operator_preconditioner import use_operator
+from coupling.surrogate import SurrogateStepper
+from coupling.warm_start import WarmStart
+from fem.problems.elasticity import Material
+from fem.problems.hyperelasticity import stored_energy
+from fem.solver_parameters import CG_GAMG, NEWTON_LU
+from learned.operators.prepared import prepare_for
+from learned.operators.problem import OperatorProblem
+from learned.operators.spon import SPON
+from learned.weights import load_weights
+
+SIZES, TOLERANCES, COLUMNS, SEED = (1_000, 10_000, 100_000), (1e-5, 1e-7, 1e-10), 6, 7
+LINEAR = ("darcy", "elasticity")
+
+
+def timed(action: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
+    """Return the least processor time [s] of an action, and its last result."""
+    least, result = np.inf, None
+    for _ in range(repeats):
+        began = process_time()
+        result = action()
+        least = min(least, process_time() - began)
+    return least, result
+
+
+def network_for(features: int, weights: str | None) -> SPON:
+    """Return the network of a file of weights, or an untrained one."""
+    if weights:
+        return load_weights(Path(weights))[0]
+    torch.manual_seed(0)
+    return SPON(features=features)
+
+
+# -- linear problems ----------------------------------------------------------------------------------------
+
+
+@dataclass
+class System:
+    """A problem of a data set as a solver has it: the identity where values are fixed."""
+
+    problem: OperatorProblem
+
+    def __post_init__(self) -> None:
+        problem = self.problem
+        fixed = problem.fixed.ravel()
+        free = sparse.diags_array((~fixed).astype(float))
+        self.matrix = sparse.csr_array(free @ problem.stiffness @ free + sparse.diags_array(fixed.astype(float)))
+        self.matrix.sort_indices()
+        self.columns = problem.loads - problem.stiffness @ problem.values
+        self.columns[fixed] = 0.0
+        self.solutions = problem.solutions - problem.values
+
+    def petsc(self, *, rigid: bool = True) -> PETSc.Mat:
+        """Return the matrix for PETSc, which is told of rigid motions or not."""
+        parts, matrix = self.problem.components, self.matrix
+        csr = (matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), matrix.data)
+        result = PETSc.Mat().createAIJ(matrix.shape, csr=csr, comm=PETSc.COMM_SELF)
+        result.setBlockSize(parts)
+        if parts > 1 and rigid:
+            coordinates = PETSc.Vec().createWithArray(self.problem.points.ravel().copy(), bsize=2, comm=PETSc.COMM_SELF)
+            result.setNearNullSpace(PETSc.NullSpace().createRigidBody(coordinates))
+        return result
+
+    def error(self, found: np.ndarray, column: int) -> float:
+        """Return the relative error in energy."""
+        wrong, exact = found - self.solutions[:, column], self.solutions[:, column]
+        return float(np.sqrt(wrong @ (self.matrix @ wrong) / (exact @ (self.matrix @ exact))))
+
+
+def solver(matrix: PETSc.Mat, kind: str, pc: str, rtol: float, norm: str | None = None) -> PETSc.KSP:
+    """Return a KSP."""
+    ksp = PETSc.KSP().create(comm=PETSc.COMM_SELF)
+    ksp.setOperators(matrix)
+    ksp.setType(kind)
+    ksp.setTolerances(rtol=rtol, atol=0.0, max_it=10_000)
+    if norm:
+        ksp.setNormType(getattr(PETSc.KSP.NormType, norm))
+    ksp.getPC().setType(pc)
+    return ksp
+
+
+def solve_all(system: System, ksp: PETSc.KSP) -> dict[str, float]:
+    """Return means over right-hand sides: iterations, processor time [s], error in energy."""
+    ksp.setUp()
+    b, x = ksp.getOperators()[0].createVecs()
+    iterations, seconds, errors = [], [], []
+    for column in range(system.columns.shape[1]):
+        b.setArray(system.columns[:, column])
+        took, _ = timed(lambda: ksp.solve(b, x), repeats=2)
+        iterations.append(ksp.getIterationNumber())
+        seconds.append(took)
+        errors.append(system.error(x.getArray(), column))
+    return {"iterations": float(np.mean(iterations)), "s": float(np.mean(seconds)), "error": float(np.mean(errors))}
+
+
+def coarse_solve(system: System) -> tuple[float, Callable[[np.ndarray], np.ndarray]]:
+    """Return Galerkin's solve on the coarse mesh, what a network has to beat, and its set-up time [s]."""
+
+    def make() -> Callable[[np.ndarray], np.ndarray]:
+        problem = system.problem
+        way = sparse.csr_array(sparse.kron(problem.prolongation(1), sparse.eye_array(problem.components)))
+        way = sparse.csr_array(sparse.diags_array((~problem.fixed.ravel()).astype(float)) @ way)
+        way = sparse.csr_array(sparse.csc_array(way)[:, np.flatnonzero(abs(way).sum(axis=0))])
+        back = sparse.csr_array(way.T)
+        coarse = sparse.csc_array(back @ system.matrix @ way)
+        # Columns that hardly any free node sees are nearly zero.
+        factors = splu(coarse, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+        return lambda b: way @ factors.solve(back @ b)
+
+    return timed(make)
+
+
+def measure_linear(family: str, size: int, weights: str | None) -> dict[str, Any]:
+    """Solve problems of a family with every start and preconditioner."""
+    components = 2 if family == "elasticity" else 1
+    problem = FAMILIES[family](np.random.default_rng([SEED, size]), size // components, COLUMNS, False)
+    system = System(problem)
+    network = network_for(problem.features.shape[1], weights)
+    with torch.no_grad():
+        prepare_s, prepared = timed(lambda: prepare_for(network, problem), 2)
+        network_s, _ = timed(lambda: network.inverse(prepared), 2)
+        accuracy = float(prepared.error(network(prepared)).mean())
+    inverse = OperatorInverse(network, problem)
+    coarse_s, coarse = coarse_solve(system)
+    starts: dict[str, Callable[[np.ndarray], np.ndarray] | None] = {"zero": None, "network": inverse, "coarse": coarse}
+    matrix = system.petsc()
+    gamg_s, _ = timed(lambda: solver(matrix, "cg", "gamg", 1e-7).setUp())
+    result: dict[str, Any] = {
+        "unknowns": len(problem.free),
+        "kind": problem.kind,
+        "accuracy": accuracy,
+        "prepare_s": prepare_s,
+        "network_s": network_s,
+        "apply_s": timed(lambda: inverse(system.columns[:, 0]), 3)[0],
+        "apply_many_s": timed(lambda: inverse(system.columns), 3)[0] / COLUMNS,
+        "gamg_s": gamg_s,
+        "coarse_s": coarse_s,
+        "starts": {},
+        "preconditioners": {},
+    }
+    matrices = {"gamg": matrix} | ({"gamg, no rigid motions": system.petsc(rigid=False)} if components > 1 else {})
+    for name, of in matrices.items():
+        for tolerance in TOLERANCES:
+            for start, predict in starts.items():
+                ksp = solver(of, "cg", "gamg", tolerance)
+                if predict is not None:
+                    WarmStart(predict).attach(ksp)
+                result["starts"][f"{name}|{tolerance:g}|{start}"] = solve_all(system, ksp)
+    options = PETSc.Options()
+    for name, of in matrices.items():
+        for kind in ("jacobi", "gamg", "network", "network around gamg"):
+            if kind == "jacobi" and name != "gamg":
+                continue
+            ksp = solver(of, "fcg" if "network" in kind else "cg", kind.split()[0], 1e-7, "UNPRECONDITIONED") \
+                if "network" not in kind else solver(of, "fcg", "none", 1e-7, "UNPRECONDITIONED")
+            if "network" in kind:
+                if kind != "network":
+                    options["operator_pc_type"] = "gamg"
+                use_operator(ksp, inverse)
+                options.delValue("operator_pc_type")
+            result["preconditioners"][f"{name}|{kind}"] = solve_all(system, ksp)
+    direct = solver(matrix, "preonly", "lu", 1e-7)
+    direct.getPC().setFactorSolverType("mumps")
+    direct_s, _ = timed(direct.setUp)
+    result["direct"] = {"setup_s": direct_s, **solve_all(system, direct)}
+    return result
+
+
+# -- time steps and Newton's method -------------------------------------------------------------------------
+
+
+def measure_steps(size: int, tolerance: float, dt: float = 0.05, steps: int = 20) -> dict[str, Any]:
+    """Cool a hot spot by finite elements and by a network that is corrected."""
+    side = round(size**0.5) - 1
+    mesh = UnitSquareMesh(side, side)
+    space, x = FunctionSpace(mesh, "CG", 1), SpatialCoordinate(mesh)
+    u, v = TrialFunction(space), TestFunction(space)
+    form = (0.2 + x[0]) * inner(grad(u), grad(v)) * dx
+    source = (1 + sin(5 * x[1])) * v * dx
+    bcs = [DirichletBC(space, 0.0, (1, 4))]
+
+    def run(stepper_of: Callable[[ImplicitEuler, Function], SurrogateStepper]) -> tuple[float, Function, Any]:
+        euler = ImplicitEuler(form, source, bcs, sharp=True, parameters=CG_GAMG | {"ksp_rtol": 1e-7})
+        state = Function(space).interpolate(exp(-30 * ((x[0] - 0.6) ** 2 + (x[1] - 0.4) ** 2)))
+        for bc in bcs:
+            bc.apply(state)
+        stepper = stepper_of(euler, state)
+        took, _ = timed(lambda: [stepper.step(0.0, dt) for _ in range(steps)])
+        return took, state, stepper.record
+
+    def by_network(euler: ImplicitEuler, state: Function) -> SurrogateStepper:
+        network = network_for(0, None)
+        return SurrogateStepper(state, lambda: euler.surrogate(network, dt), euler, dt=dt, tolerance=tolerance)
+
+    def alone() -> tuple[float, Function]:
+        euler = ImplicitEuler(form, source, bcs, parameters=CG_GAMG | {"ksp_rtol": 1e-7})
+        state = Function(space).interpolate(exp(-30 * ((x[0] - 0.6) ** 2 + (x[1] - 0.4) ** 2)))
+        after = Function(space)
+        for bc in bcs:
+            bc.apply(state)
+
+        def go() -> None:
+            for _ in range(steps):
+                euler.solve(state, state, after, dt)
+                state.assign(after)
+
+        return timed(go)[0], state
+
+    alone()
+    run(by_network)
+    fem_s, expected = alone()
+    took, found, record = run(by_network)
+    wrong = float(np.linalg.norm(found.dat.data_ro - expected.dat.data_ro) / np.linalg.norm(expected.dat.data_ro))
+    return {
+        "unknowns": space.dim(),
+        "tolerance": tolerance,
+        "fem_s": fem_s,
+        "s": took,
+        "accepted": record.accepted,
+        "corrected": record.corrected,
+        "surrogate_s": record.surrogate_s,
+        "residual_s": record.residual_s,
+        "solve_s": record.solve_s,
+        "worst": record.worst,
+        "difference": wrong,
+    }
+
+
+def measure_newton(size: int) -> dict[str, Any]:
+    """Bend a neo-Hookean beam by a tenth of its length, from rest and from a network's steps."""
+    side = max(2, round((size / 2 / 4) ** 0.5))
+    space = VectorFunctionSpace(RectangleMesh(4 * side, side, 4.0, 1.0), "CG", 1)
+    u, v = Function(space), TestFunction(space)
+    form = derivative(stored_energy(u, Material(young=1.0, poisson=0.3)) * dx(degree=4), u, v)
+    form -= inner(Constant(as_vector([0.0, -5e-4])), v) * dx
+    problem = NonlinearVariationalProblem(form, u, bcs=[DirichletBC(space, 0, 1)])
+    newton = NonlinearVariationalSolver(problem, solver_parameters=NEWTON_LU)
+    newton.solve()
+    u.assign(0.0)
+    zero_s, _ = timed(newton.solve)
+    row: dict[str, Any] = {"unknowns": space.dim(), "zero_s": zero_s, "zero": newton.snes.getIterationNumber()}
+    deflection = float(np.abs(u.dat.data_ro).max())
+    u.assign(0.0)
+    setup_s, inverse = timed(
+        lambda: OperatorInverse(network_for(0, None), operator_problem(derivative(form, u), problem.dirichlet_bcs()))
+    )
+    start = NewtonStart(problem, inverse)
+    took, result = timed(lambda: start.solve(newton))
+    return row | {
+        "setup_s": setup_s,
+        "warm_s": took,
+        "warm": newton.snes.getIterationNumber(),
+        "steps": result.steps,
+        "trials": result.trials,
+        "fall": result.after / result.before,
+        "deflection": deflection,
+    }
+
+
+# -- report -------------------------------------------------------------------------------------------------
+
+
+def start_rows(family: str, rows: list[dict]) -> list[list[str]]:
+    lines = []
+    for row in rows:
+        for key in row["starts"]:
+            name, tolerance, start = key.split("|")
+            if start != "zero":
+                continue
+            found = {s: row["starts"][f"{name}|{tolerance}|{s}"] for s in ("zero", "network", "coarse")}
+            zero = found["zero"]
+            line = [f"{family}, {name}", f"{row['unknowns']:,}", tolerance]
+            for part in found.values():
+                line += [f"{part['iterations']:.1f}", f"{1e3 * part['s']:.2f}"]
+            fewer = 1.0 - found["network"]["iterations"] / zero["iterations"]
+            lines.append([*line, f"{100 * fewer:.0f} %", f"{100 * (found['network']['s'] / zero['s'] - 1.0):+.0f} %"])
+    return lines
+
+
+def report(found: dict, linear: dict, steps: list[dict], newton: list[dict], weights: dict[str, str]) -> str:
+    """Return the section of the document."""
+    networks = ", ".join(f"{family}: {Path(weights[family]).name if family in weights else 'untrained'}" for family in LINEAR)
+    parts = [
+        f"Measured by `benchmarks/operator_solvers.py` on {found['date']}: {found['cpu']}, {found['cores']} cores, one "
+        f"thread, load {found['load']} at the start; driftmesh {versions()['driftmesh']}, commit {commit()}. Times are "
+        f"those of the processor; means of {COLUMNS} right-hand sides. Networks: {networks}.",
+        "What is set up once for a geometry [ms]: the network in two parts, what does not depend on weights and what "
+        "does; one application of it, alone and as one of six; algebraic multigrid; a factorisation of the coarse "
+        "mesh (each cell is four fine ones) as the control; MUMPS, which solves directly. The error is the network's "
+        "own, in L2.",
+        table(
+            ["problem", "unknowns", "prepared", "network", "applied", "of six", "GAMG", "coarse", "MUMPS", "MUMPS solves", "error"],
+            [
+                [
+                    f"{family}, {row['kind']}",
+                    f"{row['unknowns']:,}",
+                    *(
+                        f"{1e3 * value:.1f}"
+                        for value in (
+                            row["prepare_s"],
+                            row["network_s"],
+                            row["apply_s"],
+                            row["apply_many_s"],
+                            row["gamg_s"],
+                            row["coarse_s"],
+                            row["direct"]["setup_s"],
+                            row["direct"]["s"],
+                        )
+                    ),
+                    f"{100 * row['accuracy']:.2f} %",
+                ]
+                for family, rows in linear.items()
+                for row in rows
+            ],
+        ),
+        "Warm starts of conjugate gradients with GAMG, PETSc's own test: iterations and time of a solve [ms] with the "
+        "start included, set-up not; what the network saves of iterations, and how its time differs from zero's.",
+        table(
+            ["problem", "unknowns", "rtol", "zero", "ms", "network", "ms", "coarse mesh", "ms", "fewer", "time"],
+            [line for family, rows in linear.items() for line in start_rows(family, rows)],
+        ),
+        "Preconditioners, to a residual of 1e-7 of the right-hand side: iterations, time of a solve [ms], error in "
+        "energy.",
+        table(
+            ["problem", "unknowns", "preconditioner", "iterations", "ms", "error"],
+            [
+                [f"{family}, {key.split('|')[0]}", f"{row['unknowns']:,}", key.split("|")[1]]
+                + [f"{part['iterations']:.1f}", f"{1e3 * part['s']:.2f}", f"{part['error']:.1e}"]
+                for family, rows in linear.items()
+                for row in rows
+                for key, part in row["preconditioners"].items()
+            ],
+        ),
+        "Twenty implicit steps of diffusion: all by finite elements (GAMG, rtol 1e-7), and by an untrained network that "
+        "is corrected where the estimated error of a step is above a share of the state. Times [ms] with all set-up.",
+        table(
+            ["unknowns", "tolerance", "finite elements", "network", "accepted", "corrected", "surrogate", "residual", "solve", "difference"],
+            [
+                [f"{row['unknowns']:,}", f"{row['tolerance']:g}"]
+                + [f"{1e3 * row['fem_s']:.0f}", f"{1e3 * row['s']:.0f}", str(row["accepted"]), str(row["corrected"])]
+                + [f"{1e3 * row[name]:.0f}" for name in ("surrogate_s", "residual_s", "solve_s")]
+                + [f"{row['difference']:.1e}"]
+                for row in steps
+            ],
+        ),
+        "Newton's method for a neo-Hookean beam, each step by MUMPS: iterations and time [ms] from rest, and from the "
+        "steps of an untrained network made at rest; its set-up apart.",
+        table(
+            ["unknowns", "from rest", "ms", "from the network", "ms", "set-up", "its steps", "residuals", "left of the error"],
+            [
+                [f"{row['unknowns']:,}", str(row["zero"]), f"{1e3 * row['zero_s']:.0f}", str(row["warm"])]
+                + [f"{1e3 * row['warm_s']:.0f}", f"{1e3 * row['setup_s']:.0f}", str(row["steps"]), str(row["trials"])]
+                + [f"{row['fall']:.1e}"]
+                for row in newton
+            ],
+        ),
+    ]
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    """Measure all rows, or with ``--one`` a single one, printed as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--weights", nargs="*", default=[], metavar="FAMILY=FILE", help="trained networks")
+    add("--one", nargs=3, metavar=("KIND", "SIZE", "OPTION"), help="a single row")
+    add("--document", type=Path, default=DOCUMENT, help="Markdown file to write into [%(default)s]")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    weights = dict(pair.split("=", 1) for pair in arguments.weights)
+    if arguments.one:
+        kind, size, option = arguments.one
+        measure = {"steps": lambda: measure_steps(int(size), float(option)), "newton": lambda: measure_newton(int(size))}
+        row = measure[kind]() if kind in measure else measure_linear(kind, int(size), weights.get(kind))
+        print(json.dumps(row))
+        return
+    found = machine()
+    warn_if_busy(found)
+
+    def row(kind: str, size: int, option: str = "-") -> dict:
+        command = [sys.executable, __file__, "--one", kind, str(size), option, "--weights", *arguments.weights]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        print(f"{kind} {size} {option}: done", flush=True)
+        return json.loads(output)
+
+    linear = {family: [row(family, size) for size in SIZES] for family in LINEAR}
+    steps = [row("steps", size, option) for size in SIZES for option in ("1e-2", "1e-3")]
+    newton = [row("newton", size) for size in SIZES[:2]]
+    text = report(found, linear, steps, newton, weights)
+    replace_section(arguments.document, "operator-solvers", text)
+    print(f"{text}\n\nwritten into {arguments.document}")
+
+
+if __name__ == "__main__":
+    main()

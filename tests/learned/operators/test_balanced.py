@@ -1,0 +1,173 @@
+"""The balanced inverse against dense algebra, for any functions: random, dependent, vanishing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from assembly import normal, triangles
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from learned.operators.balanced import BalancedInverse
+from learned.operators.structure import CoarseSpace, GalerkinCorrection, SelfAdjoint
+from learned.sparse import sparse_map
+
+
+def matrix(kind: str = "square", nodes: int = 60, seed: int = 0) -> sparse.csr_array:
+    """Return Poisson's matrix of the free nodes of a moved mesh, its coefficient random."""
+    mesh = triangles(kind, nodes=nodes, seed=seed, moved=True)
+    free = np.setdiff1d(np.arange(mesh.nodes), mesh.fixed)
+    return mesh.stiffness(np.random.default_rng(seed).lognormal(size=len(mesh.cells)))[free][:, free]
+
+
+def positive(count: int, seed: int = 9) -> torch.Tensor:
+    return normal(count, seed=seed).exp()
+
+
+def whole(inverse: BalancedInverse, size: int) -> torch.Tensor:
+    return inverse(torch.eye(size, dtype=torch.float64))
+
+
+# Functions by what is wrong with them, of random ones.
+def dependent(kind: str, size: int) -> torch.Tensor:
+    basis = normal(size, 8, seed=3)
+    if kind == "twice the same":
+        return torch.cat([basis, basis[:, :3], basis @ normal(8, 2, seed=4)], dim=1)
+    if kind == "more than unknowns":
+        return normal(size, size + 5, seed=5)
+    if kind == "zeros among them":
+        return torch.cat([basis, torch.zeros(size, 2, dtype=torch.float64)], dim=1)
+    if kind == "of all sizes":
+        return basis * 10.0 ** torch.linspace(-80.0, 80.0, 8, dtype=torch.float64)
+    # Of each a copy that differs by so much.
+    return torch.cat([basis, basis + float(kind) * normal(size, 8, seed=6)], dim=1)
+
+
+KINDS = ["twice the same", "more than unknowns", "zeros among them", "of all sizes"]
+KINDS += [f"1e-{digits}" for digits in range(1, 16)]
+
+
+@pytest.mark.parametrize("kind", ["square", "holes"])
+def test_it_is_the_formula_in_dense_algebra(kind: str) -> None:
+    a = matrix(kind)
+    size = a.shape[0]
+    phi, m = normal(size, 7), positive(size)
+    s = whole(BalancedInverse(sparse_map(a), phi, m), size).numpy()
+    a, phi, unit = a.toarray(), phi.numpy(), np.eye(size)
+    q = phi @ np.linalg.solve(phi.T @ a @ phi, phi.T)
+    np.testing.assert_allclose(s, q + (unit - q @ a) @ np.diag(m) @ (unit - a @ q), rtol=0, atol=1e-12 * abs(s).max())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_for_any_functions_it_is_symmetric_and_positive_definite(kind: str) -> None:
+    a = matrix()
+    size = a.shape[0]
+    inverse = BalancedInverse(sparse_map(a), dependent(kind, size), positive(size))
+    s = whole(inverse, size)
+    assert float((s - s.T).abs().max()) <= 1e-12 * float(s.abs().max())
+    # No energy is less than that of the local part or of A's inverse, whichever is less.
+    least = min(float(positive(size).min()), 1.0 / np.linalg.eigvalsh(a.toarray())[-1])
+    assert float(torch.linalg.eigvalsh(0.5 * (s + s.T))[0]) > 1e-3 * least
+    seen = SelfAdjoint(np.zeros((size, 1)), 1.0)
+    assert seen.residual(inverse(seen.loads)) <= 1e-12
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_for_any_functions_no_residual_is_left_that_they_see_in_more_digits(kind: str) -> None:
+    a, long = matrix("holes", 120), np.longdouble
+    size = a.shape[0]
+    phi = dependent(kind, size)
+    b = normal(size, 3, seed=1)
+    u = BalancedInverse(sparse_map(a), phi, positive(size))(b).numpy()
+    left = b.numpy().astype(long) - a.toarray().astype(long) @ u.astype(long)
+    lengths = phi.norm(dim=0)
+    seen = (phi / torch.where(lengths > 0, lengths, 1.0)).numpy().astype(long).T @ left
+    assert (np.linalg.norm(seen.astype(float), axis=0) <= 1e-12 * np.linalg.norm(b, axis=0)).all()
+
+
+def test_the_figure_of_galerkins_correction_agrees() -> None:
+    a = matrix()
+    phi, b = normal(a.shape[0], 6), normal(a.shape[0], 2, seed=1)
+    structure = GalerkinCorrection(CoarseSpace(a, phi), b)
+    m = positive(len(b))
+    assert structure.residual(BalancedInverse(sparse_map(a), phi, m)(b)) <= 1e-12
+    assert structure.residual(m[:, None] * b) > 1e-3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_functions_can_express_is_solved_exactly(kind: str) -> None:
+    a = matrix()
+    phi = dependent(kind, a.shape[0])
+    phi = phi / phi.norm(dim=0).clamp_min(1e-300)
+    u = phi @ normal(phi.shape[1], 2, seed=7)
+    found = BalancedInverse(sparse_map(a), phi, positive(len(u)))(sparse_map(a)(u))
+    # As far as b says what u is: rounding of b, times the condition of A.
+    condition = np.linalg.cond(a.toarray())
+    assert float((found - u).abs().max()) <= 1e-14 * condition * float(u.abs().max())
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), size=st.floats(-6.0, 6.0))
+def test_only_the_span_matters(seed: int, size: float) -> None:
+    a = matrix()
+    phi, b = normal(a.shape[0], 5, seed=seed), normal(a.shape[0], 2, seed=seed + 1)
+    change, m = 10.0**size * (normal(5, 5, seed=seed + 2) + 4.0 * torch.eye(5)), positive(len(b))
+    one, other = (BalancedInverse(sparse_map(a), part, m)(b) for part in (phi, phi @ change))
+    spread = torch.linalg.cond(change)
+    assert float((one - other).abs().max()) <= 1e-13 * float(spread) * float(one.abs().max())
+
+
+def test_where_functions_and_local_part_vanish_the_answer_does() -> None:
+    a = matrix()
+    phi, m = normal(a.shape[0], 5), positive(a.shape[0])
+    phi[:4], m[:4] = 0.0, 0.0
+    u = BalancedInverse(sparse_map(a), phi, m)(normal(a.shape[0], 3))
+    assert not u[:4].any()
+    assert float(u[4:].abs().min()) > 0.0
+
+
+def test_another_operator_may_be_the_local_part() -> None:
+    a = matrix()
+    size = a.shape[0]
+    inner = BalancedInverse(sparse_map(a), normal(size, 9, seed=1), positive(size))
+    phi, b = normal(size, 4), normal(size, 2, seed=2)
+    outer = BalancedInverse(sparse_map(a), phi, inner)
+    s = whole(outer, size)
+    assert float((s - s.T).abs().max()) <= 1e-12 * float(s.abs().max())
+    assert float(torch.linalg.eigvalsh(s)[0]) > 0.0
+    assert GalerkinCorrection(CoarseSpace(a, phi), b).residual(outer(b)) <= 1e-12
+    dense, m = a.toarray(), whole(inner, size).numpy()
+    q = phi.numpy() @ np.linalg.solve(phi.numpy().T @ dense @ phi.numpy(), phi.numpy().T)
+    left = np.eye(size) - q @ dense
+    np.testing.assert_allclose(s, q + left @ m @ left.T, rtol=0, atol=1e-12 * float(s.abs().max()))
+
+
+@pytest.mark.parametrize("kind", ["", "1e-3"])
+def test_gradients_by_functions_and_local_part_are_those_of_finite_differences(kind: str) -> None:
+    a = matrix(nodes=24)
+    size = a.shape[0]
+    b, phi = normal(size, 2, seed=2), dependent(kind, size)[:, ::4] if kind else normal(size, 3)
+
+    def answer(phi: torch.Tensor, m: torch.Tensor) -> torch.Tensor:
+        return BalancedInverse(sparse_map(a), phi, m)(b)
+
+    arguments = (phi.requires_grad_(), positive(size).requires_grad_())
+    assert torch.autograd.gradcheck(answer, arguments, eps=1e-7 if kind else 1e-6, atol=1e-4 if kind else 1e-6)
+
+
+def test_one_right_hand_side_is_a_column_and_answers_are_linear() -> None:
+    a = matrix()
+    inverse = BalancedInverse(sparse_map(a), normal(a.shape[0], 5), positive(a.shape[0]))
+    b = normal(a.shape[0], 2, seed=1)
+    assert inverse(b[:, 0]).shape == (a.shape[0],)
+    torch.testing.assert_close(inverse(b)[:, 0], inverse(b[:, 0]), rtol=0, atol=1e-14)
+    torch.testing.assert_close(inverse(b @ torch.tensor([3.0, -2.0]).double()), 3 * inverse(b[:, 0]) - 2 * inverse(b[:, 1]))
+
+
+def test_functions_that_are_not_finite_give_no_answer_instead_of_an_error() -> None:
+    a = matrix()
+    phi = normal(a.shape[0], 5)
+    phi[3, 2] = torch.nan
+    assert torch.isnan(BalancedInverse(sparse_map(a), phi, positive(len(phi)))(normal(len(phi), 2))).all()
