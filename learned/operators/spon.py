@@ -28,8 +28,8 @@ class SPON(nn.Module):
     The encoder are load vectors b and a lifting g of the boundary values, the decoder is the finite-element space;
     between them stands ``BalancedInverse``, whose functions ``KernelBasis`` makes. Whatever the weights: u equals g at
     the fixed degrees of freedom to the last bit, the operator is self-adjoint and positive definite, and
-    :math:`\Phi^T (b - A u) = 0` unless ``hats`` says otherwise. What depends on weights depends on lengths only, so
-    that the operator turns and moves with the domain.
+    :math:`\Phi^T (b - A u) = 0`. What depends on weights depends on lengths only, so that the operator turns and moves
+    with the domain.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ class SPON(nn.Module):
     level
         Coarse level on which functions are made, 0 for the finest.
     hats
-        1 to add the functions P of the coarsest level of the problem, smoothed with the others, and to correct in P
-        itself at last: then :math:`P^T (b - A u) = 0`, Galerkin's coarse correction.
+        1 to add the functions of the coarsest level of the problem, smoothed with the others: with them Phi is a
+        prolongation as in smoothed aggregation, and S ends with an exact coarse correction.
     smoothing
         Steps of weighted Jacobi that adapt all functions to the matrix, each with learned weights: the light exchange
         on the finest level. With ``hats`` this is the multigrid form, SPON-MG.
@@ -108,9 +108,7 @@ class SPON(nn.Module):
             basis = torch.cat([basis, problem.hats], dim=1)
         for step in range(self.smoothing):
             basis = basis - local[:, 1 + step, None] * problem.stiffness(basis)
-        inverse = BalancedInverse(problem.stiffness, basis, local[:, 0])
-        # Smoothed, the functions of the coarsest level are others: the last correction is in these themselves.
-        return BalancedInverse(problem.stiffness, problem.hats, inverse) if self.hats else inverse
+        return BalancedInverse(problem.stiffness, basis, local[:, 0])
 
 
 class UnconstrainedSPON(nn.Module):
