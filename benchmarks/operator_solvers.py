@@ -15,7 +15,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
@@ -139,18 +140,28 @@ def solver(matrix: PETSc.Mat, kind: str, pc: str, rtol: float, norm: str | None 
     return ksp
 
 
-def solve_all(system: System, ksp: PETSc.KSP) -> dict[str, float]:
+def solve_all(system: System, ksp: PETSc.KSP, columns: int = COLUMNS, repeats: int = 2) -> dict[str, float]:
     """Return means over right-hand sides: iterations, processor time [s], error in energy."""
     ksp.setUp()
     b, x = ksp.getOperators()[0].createVecs()
     iterations, seconds, errors = [], [], []
-    for column in range(system.columns.shape[1]):
+    for column in range(columns):
         b.setArray(system.columns[:, column])
-        took, _ = timed(lambda: ksp.solve(b, x), repeats=2)
+        took, _ = timed(lambda: ksp.solve(b, x), repeats)
         iterations.append(ksp.getIterationNumber())
         seconds.append(took)
         errors.append(system.error(x.getArray(), column))
     return {"iterations": float(np.mean(iterations)), "s": float(np.mean(seconds)), "error": float(np.mean(errors))}
+
+
+@contextmanager
+def inner_preconditioner(name: str | None) -> Iterator[None]:
+    """Let ``OperatorPC`` be put around a preconditioner, or around none."""
+    options = PETSc.Options("operator_")
+    if name:
+        options["pc_type"] = name
+    yield
+    options.delValue("pc_type")
 
 
 def coarse_solve(system: System) -> tuple[float, Callable[[np.ndarray], np.ndarray]]:
@@ -182,13 +193,23 @@ def measure_linear(family: str, size: int, weights: str | None) -> dict[str, Any
         accuracy = float(prepared.error(network(prepared)).mean())
     inverse = OperatorInverse(network, problem)
     coarse_s, coarse = coarse_solve(system)
-    starts: dict[str, Callable[[np.ndarray], np.ndarray] | None] = {"zero": None, "network": inverse, "coarse": coarse}
+    known = {b.tobytes(): x for b, x in zip(system.columns.T, inverse(system.columns).T, strict=True)}
+    starts: dict[str, Callable[[np.ndarray], np.ndarray] | None] = {
+        "zero": None,
+        "network": inverse,
+        "network, free": lambda b: known[b.tobytes()],
+        "coarse": coarse,
+    }
     matrix = system.petsc()
     gamg_s, _ = timed(lambda: solver(matrix, "cg", "gamg", 1e-7).setUp())
     result: dict[str, Any] = {
         "unknowns": len(problem.free),
         "kind": problem.kind,
         "accuracy": accuracy,
+        "energy": {
+            name: float(np.mean([system.error(predict(b), column) for column, b in enumerate(system.columns.T)]))
+            for name, predict in (("network", inverse), ("coarse", coarse))
+        },
         "prepare_s": prepare_s,
         "network_s": network_s,
         "apply_s": timed(lambda: inverse(system.columns[:, 0]), 3)[0],
@@ -206,19 +227,16 @@ def measure_linear(family: str, size: int, weights: str | None) -> dict[str, Any
                 if predict is not None:
                     WarmStart(predict).attach(ksp)
                 result["starts"][f"{name}|{tolerance:g}|{start}"] = solve_all(system, ksp)
-    options = PETSc.Options()
     for name, of in matrices.items():
-        for kind in ("jacobi", "gamg", "network", "network around gamg"):
-            if kind == "jacobi" and name != "gamg":
-                continue
-            ksp = solver(of, "fcg" if "network" in kind else "cg", kind.split()[0], 1e-7, "UNPRECONDITIONED") \
-                if "network" not in kind else solver(of, "fcg", "none", 1e-7, "UNPRECONDITIONED")
-            if "network" in kind:
-                if kind != "network":
-                    options["operator_pc_type"] = "gamg"
-                use_operator(ksp, inverse)
-                options.delValue("operator_pc_type")
+        for kind in ("jacobi", "gamg"):
+            ksp = solver(of, "cg", kind, 1e-7, "UNPRECONDITIONED")
             result["preconditioners"][f"{name}|{kind}"] = solve_all(system, ksp)
+        for kind, inner in (("network", None), ("network around gamg", "gamg")):
+            ksp = solver(of, "fcg", "none", 1e-7, "UNPRECONDITIONED")
+            with inner_preconditioner(inner):
+                use_operator(ksp, inverse)
+            # Slow on the largest: few of them.
+            result["preconditioners"][f"{name}|{kind}"] = solve_all(system, ksp, columns=2, repeats=1)
     direct = solver(matrix, "preonly", "lu", 1e-7)
     direct.getPC().setFactorSolverType("mumps")
     direct_s, _ = timed(direct.setUp)
@@ -321,35 +339,37 @@ def measure_newton(size: int) -> dict[str, Any]:
 
 
 def start_rows(family: str, rows: list[dict]) -> list[list[str]]:
+    """Return the lines of the table of warm starts."""
     lines = []
     for row in rows:
-        for key in row["starts"]:
-            name, tolerance, start = key.split("|")
-            if start != "zero":
-                continue
-            found = {s: row["starts"][f"{name}|{tolerance}|{s}"] for s in ("zero", "network", "coarse")}
-            zero = found["zero"]
+        cases = {key.rpartition("|")[0]: None for key in row["starts"]}
+        for case in cases:
+            name, tolerance = case.split("|")
+            zero, network, free, coarse = (
+                row["starts"][f"{case}|{start}"] for start in ("zero", "network", "network, free", "coarse")
+            )
             line = [f"{family}, {name}", f"{row['unknowns']:,}", tolerance]
-            for part in found.values():
+            for part in (zero, network, coarse):
                 line += [f"{part['iterations']:.1f}", f"{1e3 * part['s']:.2f}"]
-            fewer = 1.0 - found["network"]["iterations"] / zero["iterations"]
-            lines.append([*line, f"{100 * fewer:.0f} %", f"{100 * (found['network']['s'] / zero['s'] - 1.0):+.0f} %"])
+            line.append(f"{100 * (1.0 - network['iterations'] / zero['iterations']):.0f} %")
+            line += [f"{100 * (part['s'] / zero['s'] - 1.0):+.0f} %" for part in (network, free, coarse)]
+            lines.append(line)
     return lines
 
 
 def report(found: dict, linear: dict, steps: list[dict], newton: list[dict], weights: dict[str, str]) -> str:
     """Return the section of the document."""
-    networks = ", ".join(f"{family}: {Path(weights[family]).name if family in weights else 'untrained'}" for family in LINEAR)
+    networks = ", ".join(f"{name}: {Path(weights[name]).name if name in weights else 'untrained'}" for name in LINEAR)
     parts = [
         f"Measured by `benchmarks/operator_solvers.py` on {found['date']}: {found['cpu']}, {found['cores']} cores, one "
         f"thread, load {found['load']} at the start; driftmesh {versions()['driftmesh']}, commit {commit()}. Times are "
         f"those of the processor; means of {COLUMNS} right-hand sides. Networks: {networks}.",
         "What is set up once for a geometry [ms]: the network in two parts, what does not depend on weights and what "
         "does; one application of it, alone and as one of six; algebraic multigrid; a factorisation of the coarse "
-        "mesh (each cell is four fine ones) as the control; MUMPS, which solves directly. The error is the network's "
-        "own, in L2.",
+        "mesh (each cell is four fine ones) as the control; MUMPS, which solves directly. Errors are those of the starts.",
         table(
-            ["problem", "unknowns", "prepared", "network", "applied", "of six", "GAMG", "coarse", "MUMPS", "MUMPS solves", "error"],
+            ["problem", "unknowns", "prepared", "network", "applied", "of six", "GAMG", "coarse mesh", "MUMPS"]
+            + ["MUMPS solves", "error in L2", "in energy", "of the coarse mesh"],
             [
                 [
                     f"{family}, {row['kind']}",
@@ -367,16 +387,18 @@ def report(found: dict, linear: dict, steps: list[dict], newton: list[dict], wei
                             row["direct"]["s"],
                         )
                     ),
-                    f"{100 * row['accuracy']:.2f} %",
+                    *(f"{100 * e:.2f} %" for e in (row["accuracy"], row["energy"]["network"], row["energy"]["coarse"])),
                 ]
                 for family, rows in linear.items()
                 for row in rows
             ],
         ),
         "Warm starts of conjugate gradients with GAMG, PETSc's own test: iterations and time of a solve [ms] with the "
-        "start included, set-up not; what the network saves of iterations, and how its time differs from zero's.",
+        "start included, set-up not; what the network saves of iterations; how the time differs from that from zero: of "
+        "the network, of the same start if it cost nothing, and of the coarse mesh.",
         table(
-            ["problem", "unknowns", "rtol", "zero", "ms", "network", "ms", "coarse mesh", "ms", "fewer", "time"],
+            ["problem", "unknowns", "rtol", "zero", "ms", "network", "ms", "coarse mesh", "ms", "fewer"]
+            + ["time, network", "free", "coarse mesh"],
             [line for family, rows in linear.items() for line in start_rows(family, rows)],
         ),
         "Preconditioners, to a residual of 1e-7 of the right-hand side: iterations, time of a solve [ms], error in "
@@ -394,7 +416,8 @@ def report(found: dict, linear: dict, steps: list[dict], newton: list[dict], wei
         "Twenty implicit steps of diffusion: all by finite elements (GAMG, rtol 1e-7), and by an untrained network that "
         "is corrected where the estimated error of a step is above a share of the state. Times [ms] with all set-up.",
         table(
-            ["unknowns", "tolerance", "finite elements", "network", "accepted", "corrected", "surrogate", "residual", "solve", "difference"],
+            ["unknowns", "tolerance", "finite elements", "network", "accepted", "corrected", "surrogate", "residual"]
+            + ["solve", "difference"],
             [
                 [f"{row['unknowns']:,}", f"{row['tolerance']:g}"]
                 + [f"{1e3 * row['fem_s']:.0f}", f"{1e3 * row['s']:.0f}", str(row["accepted"]), str(row["corrected"])]
@@ -406,7 +429,7 @@ def report(found: dict, linear: dict, steps: list[dict], newton: list[dict], wei
         "Newton's method for a neo-Hookean beam, each step by MUMPS: iterations and time [ms] from rest, and from the "
         "steps of an untrained network made at rest; its set-up apart.",
         table(
-            ["unknowns", "from rest", "ms", "from the network", "ms", "set-up", "its steps", "residuals", "left of the error"],
+            ["unknowns", "from rest", "ms", "from the network", "ms", "set-up", "its steps", "residuals", "left"],
             [
                 [f"{row['unknowns']:,}", str(row["zero"]), f"{1e3 * row['zero_s']:.0f}", str(row["warm"])]
                 + [f"{1e3 * row['warm_s']:.0f}", f"{1e3 * row['setup_s']:.0f}", str(row["steps"]), str(row["trials"])]
@@ -430,7 +453,10 @@ def main() -> None:
     weights = dict(pair.split("=", 1) for pair in arguments.weights)
     if arguments.one:
         kind, size, option = arguments.one
-        measure = {"steps": lambda: measure_steps(int(size), float(option)), "newton": lambda: measure_newton(int(size))}
+        measure = {
+            "steps": lambda: measure_steps(int(size), float(option)),
+            "newton": lambda: measure_newton(int(size)),
+        }
         row = measure[kind]() if kind in measure else measure_linear(kind, int(size), weights.get(kind))
         print(json.dumps(row))
         return

@@ -31,6 +31,7 @@ from learned.operators.architectures import architecture
 from learned.operators.evaluation import RESIDUALS, Evaluation, evaluate
 from learned.operators.prepared import prepare_for, reduction
 from learned.operators.problem import OperatorProblem, problem_of
+from learned.operators.spon import SPON
 from learned.train_request import OPERATORS, PROBLEMS
 from learned.weights import NETWORKS, PRETRAINED, load_weights
 
@@ -133,6 +134,10 @@ def pay_back(rows: Sequence[Row], classical: Sequence[tuple[str, float, float, f
     )
 
 
+def _weights(network: nn.Module) -> int:
+    return sum(part.numel() for part in network.parameters())
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -153,9 +158,12 @@ def main() -> None:
     ]
     for problem in PROBLEMS:
         held = problems(problem, arguments.geometries)
+        found_here = networks(problem, held[0], arguments.trained)
+        tested = found_here[UNTRAINED][0]
+        assert isinstance(tested, SPON)
         rows = [
-            Row(name, seconds, sum(part.numel() for part in network.parameters()), evaluate(network.eval(), held))
-            for name, (network, seconds) in networks(problem, held[0], arguments.trained).items()
+            Row(name, seconds, _weights(network), evaluate(network.eval(), held, tested=tested))
+            for name, (network, seconds) in found_here.items()
         ]
         parts.append(section(problem, rows, finite_elements(held)))
         print(parts[-1], flush=True)

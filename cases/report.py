@@ -28,6 +28,7 @@ TIMINGS = (
     ("mover_s", "mesh mover"),
     ("monitor_s", "monitor function"),
     ("transfer_s", "transfer"),
+    ("network_s", "networks"),
     ("io_s", "files"),
 )
 # Metrics with a place of their own on the page; the others are listed under their names.
@@ -71,6 +72,7 @@ def write_report(out: Path, *, title: str, description: str, gallery: Sequence[t
         gauges=gauges,
         quantities=metrics.get("quantities") or {},
         rounds=metrics.get("rounds") or [],
+        networks=metrics.get("networks") or {},
         columns=[c for c in GAUGE_COLUMNS if any(g.get(c[0]) is not None for g in gauges.values())],
         summary=summary(run),
         timings=timings(run),
@@ -112,7 +114,10 @@ def summary(run: dict[str, Any]) -> Markup:
     metrics = run.get("metrics") or {}
     errors = [g["rmse"] for g in (metrics.get("gauges") or {}).values() if g.get("rmse") is not None]
     parts = [Markup("{} cells").format(number(run.get("cells")))]
-    if not metrics.get("rounds"):
+    if metrics.get("networks"):
+        parts = [Markup("{} geometries").format(number(run.get("steps")))]
+        parts.append(Markup("{} right-hand sides").format(number(metrics.get("right_sides"))))
+    elif not metrics.get("rounds"):
         parts.append(Markup("{} steps").format(number(run.get("steps"))))
     if run.get("moves"):
         parts.append(Markup("{} mesh moves by {}").format(number(run["moves"]), run.get("mover")))

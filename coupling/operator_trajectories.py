@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from firedrake.exceptions import ConvergenceError
 
 from coupling.operator_problems import cylinder, dam_break, hyperelastic
 from learned.operators.trajectory import OperatorTrajectory, trajectory_arrays
@@ -21,6 +22,9 @@ TRAJECTORIES: dict[str, TrajectoryFamily] = {
     "cylinder": cylinder.make,
     "dam-break": dam_break.make,
 }
+
+
+_ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,23 @@ class TrajectorySettings:
 
 
 def make_trajectory(settings: TrajectorySettings, number: int) -> dict[str, np.ndarray]:
-    """Return the arrays of the sample of this number, as ``trajectory_of`` takes them: the same bits in any process."""
-    rng = np.random.default_rng([settings.seed, number])
-    nodes = round(settings.nodes * (4.0 / 3.0) ** rng.uniform(-1.0, 1.0))
-    moved = bool(rng.random() < settings.moved)
-    return trajectory_arrays(TRAJECTORIES[settings.problem](rng, nodes, settings.steps, moved))
+    """Return the arrays of the sample of this number, as ``trajectory_of`` takes them: the same bits in any process.
+
+    Where Newton's method fails, as on a mesh too coarse for what was drawn, another problem is drawn.
+
+    Raises
+    ------
+    RuntimeError
+        If ten in a row fail.
+    """
+    for attempt in range(_ATTEMPTS):
+        rng = np.random.default_rng([settings.seed, number, attempt])
+        nodes = round(settings.nodes * (4.0 / 3.0) ** rng.uniform(-1.0, 1.0))
+        moved = bool(rng.random() < settings.moved)
+        try:
+            return trajectory_arrays(TRAJECTORIES[settings.problem](rng, nodes, settings.steps, moved))
+        except (ConvergenceError, RuntimeError) as error:
+            failure = error
+    raise RuntimeError(
+        f"sample {number}: got no {settings.problem} in {_ATTEMPTS} attempts; take more nodes"
+    ) from failure

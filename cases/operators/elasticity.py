@@ -16,9 +16,9 @@ class OperatorElasticity(OperatorCase):
     title = "Elasticity by operator networks"
     description = (
         "Structure-preserving operator networks predict how random cantilever beams, tapered panels and plates with a "
-        "hole give way under loads they have not seen, so that loads and reactions balance and Betti's reciprocity "
-        "holds whatever the weights, beside the same network without structure, one with random weights, and finite "
-        "elements."
+        "hole give way under loads that they have not seen. Clamped sides stay, Betti's reciprocity holds, and loads "
+        "balance around each coarse node, whatever the weights: beside them the same network without structure, the "
+        "one with structure before training, and finite elements."
     )
     problem = "elasticity"
     look = Look("displacement [m]", deformed=True)

@@ -47,16 +47,18 @@ def field_figure(shown: Mapping[str, Any], look: Look, labels: Mapping[str, str]
     errors = {labels[name]: np.linalg.norm(values - reference, axis=1) / size for name, values in networks.items()}
     places = {label: _places(points, values, reference, look) for label, values in fields.items()}
     norms = _value_norm([_drawn(values) for values in fields.values()]), _error_norm(list(errors.values()))
-    box = np.concatenate([points, *places.values()])
+    # Not of the networks' shapes, which may lie anywhere.
+    box = np.concatenate([points, places["finite elements"]])
     extent = np.column_stack([box.min(axis=0), box.max(axis=0)])
     width, height = np.diff(extent, axis=1).ravel()
     across = height < _LONG * width
+    # Wide enough for two or three panels and a bar beside them, or high enough for one below.
+    inches, bar_inches = (5.4, 1.5) if across else (4.0, 0.9)
     with mpl.rc_context(STYLE):
         count = len(fields)
         shape = (count, 2) if across else (2, count)
-        inches = 5.4 if across else 4.0
         row = inches * height / width + 0.35
-        figure = Figure(figsize=(inches * shape[1] + 1.3, row * shape[0] + 0.9), layout="constrained")
+        figure = Figure(figsize=(inches * shape[1] + 1.3, row * shape[0] + bar_inches), layout="constrained")
         panels = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False)
         above, below = panels.T if across else panels
         for axes, (label, values) in zip(above, fields.items(), strict=True):
@@ -70,7 +72,7 @@ def field_figure(shown: Mapping[str, Any], look: Look, labels: Mapping[str, str]
         below[0].set_title(f"{len(points)} nodes", loc="left", size=9.5, weight="bold")
         for axes, (label, error) in zip(below[1:], errors.items(), strict=True):
             _colour(axes, points, cells, error, _ERRORS, norms[1])
-            axes.set_title(f"error of {label}: at most {100 * error.max():.2g} %", loc="left", size=9.5)
+            axes.set_title(f"error of {label}: at most {100 * error.max():.3g} %", loc="left", size=9.5)
         margin = 0.03 * max(width, height)
         for axes in panels.ravel():
             axes.set_aspect("equal")
@@ -101,7 +103,7 @@ def _places(points: Array, values: Array, reference: Array, look: Look) -> Array
     if not look.deformed:
         return points
     largest = float(np.linalg.norm(reference, axis=1).max()) or 1.0
-    return points + _DISPLACED * float(np.ptp(points, axis=0).max()) / largest * values
+    return points + _DISPLACED * float(np.ptp(points, axis=0).max()) / largest * np.nan_to_num(values)
 
 
 def _value_norm(fields: list[Array]) -> Normalize:

@@ -23,7 +23,7 @@ SHOWN = {
     "spon": ("#5cb5c6", "SPON"),
     "spon-mg": (COMPUTED, "SPON-MG"),
     "spon-twin": ("#c8553d", "unconstrained twin"),
-    "untrained": ("#9aa3ad", "SPON-MG, random weights"),
+    "untrained": ("#9aa3ad", "SPON-MG, untrained"),
 }
 # Where bars of structure begin, below any rounding; and from where on a property counts as kept.
 _FLOOR, _KEPT = 1e-18, 1e-12
@@ -75,8 +75,8 @@ def write_operator_figures(
             "structure.png",
             structure_figure({name: one["residuals"] for name, one in networks.items()}),
             "Largest residual of each structure over all geometries; no bar where it has no meaning for what a network "
-            "predicts, 0 where nothing is left to the last bit. Below the line is rounding: kept with trained and with "
-            "random weights alike.",
+            "predicts, 0 where nothing is left to the last bit. Below the line is rounding: what is built in needs no "
+            "training.",
         ),
     ]
     for name, figure, _ in gallery:

@@ -1,4 +1,4 @@
-"""The networks that a case of operators compares: with structure, without, and with random weights."""
+"""The networks that a case of operators compares: with structure, without, and with it but not trained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from learned.weights import NETWORKS, PRETRAINED, load_weights
 # compared with.
 MAIN, TWIN = "spon-mg", "spon-twin"
 TRAINED = ("spon", MAIN, TWIN)
-# What structure gives without training: the main model, with random weights of this seed.
+# What structure gives without training: the main model with the weights it begins with, of this seed.
 UNTRAINED, _SEED = "untrained", 0
 
 

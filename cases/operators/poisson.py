@@ -16,8 +16,9 @@ class OperatorPoisson(OperatorCase):
     title = "Poisson's equation by operator networks"
     description = (
         "Structure-preserving operator networks solve Poisson's equation on random squares, L-shapes and domains with "
-        "holes that they have not seen, on meshes as generated and moved, beside the same network without structure, "
-        "one with random weights, and finite elements."
+        "holes that they have not seen, on meshes as generated and moved. Boundary values are met to the last bit and "
+        "the operator is symmetric, whatever the weights: beside them the same network without structure, the one with "
+        "structure before training, and finite elements."
     )
     problem = "poisson"
     look = Look("u")

@@ -16,8 +16,9 @@ class OperatorStokes(OperatorCase):
     title = "Stokes flow by operator networks"
     description = (
         "Structure-preserving operator networks predict Stokes flow through random channels with up to three obstacles "
-        "that they have not seen: as stream functions, so that no divergence is left whatever the weights, beside the "
-        "same network for velocities in the nodes, without structure, one with random weights, and finite elements."
+        "that they have not seen, as stream functions: no divergence is left, whatever the weights. Beside them the "
+        "same network for velocities in the nodes, without structure, the one with structure before training, and "
+        "finite elements."
     )
     problem = "stokes"
     look = Look("speed [m/s]", streamlines=True)

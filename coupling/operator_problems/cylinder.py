@@ -56,6 +56,8 @@ def make(rng: np.random.Generator, nodes: int, steps: int, moved: bool) -> Opera
     ------
     RuntimeError
         If a time step fails.
+    ConvergenceError
+        If the steady flow is not found.
     """
     speed, diameter, y = rng.uniform([0.8, 0.09, 0.18], [1.4, 0.12, 0.23])
     loops = [

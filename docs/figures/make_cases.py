@@ -19,12 +19,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from PIL import Image
 
 from cases.errors import InputError
-from cases.registry import CASES
+from cases.registry import CASES, get_case
 from cases.run import RunRequest, execute
 
 HERE = Path(__file__).parent / "cases"
 # The figure of a run that shows most, best first.
-SHOWN = ("meshes.png", "snapshots.png", "maximum.png")
+SHOWN = ("meshes.png", "snapshots.png", "maximum.png", "fields.png")
 WIDTH = 1400
 
 
@@ -32,7 +32,8 @@ def make(name: str) -> None:
     """Run a case with its defaults and keep its figure."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        status = execute(RunRequest(name, mover="mmpde", out=out), quiet=True)
+        mover = "mmpde" if get_case(name).has_mesh else None
+        status = execute(RunRequest(name, mover=mover, out=out), quiet=True)
         found = [out / "figures" / file for file in SHOWN if (out / "figures" / file).is_file()]
         if status != "done" or not found:
             print(f"{name}: {status}, no picture")

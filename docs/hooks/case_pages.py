@@ -25,6 +25,7 @@ from pages import DOCS, add_missing, card, picture
 
 from cases.case import Case
 from cases.moving import run_movers
+from cases.operators.operator_case import OperatorCase
 from cases.options import option_names
 from cases.registry import CASES, get_case
 
@@ -37,6 +38,7 @@ FIELDS = {
     "elliptic": "Elliptic",
     "solids": "Solids",
     "flow": "Flow",
+    "operators": "Operator networks",
 }
 _BOUNDS = {"gt": "> {}", "ge": "≥ {}", "lt": "< {}", "le": "≤ {}"}
 
@@ -96,7 +98,8 @@ def head(case: Case) -> str:
     if source:
         parts += [
             f"![{case.title}: mesh and solution]({source})",
-            f"*`driftmesh run {case.name} --mover {PICTURED}`, drawn by `docs/figures/make_cases.py`.*",
+            f"*`driftmesh run {case.name}{f' --mover {PICTURED}' if case.has_mesh else ''}`, drawn by "
+            "`docs/figures/make_cases.py`.*",
         ]
     return "\n\n".join([*parts, ""])
 
@@ -107,15 +110,13 @@ PICTURED = "mmpde"
 
 def generated(case: Case, suites: list[str]) -> str:
     """Return how to run a case, its options, what was measured (in suites of other names, too), and where it is."""
-    movers = ",".join(run_movers())
     about = inspect.getdoc(type(case)) or ""
     module = type(case).__module__
     return "\n\n".join(
         [
             "## Run it",
-            f"```bash\ndriftmesh run {case.name} --mover drift\ndriftmesh compare {case.name} --movers {movers}\n```",
-            "Both write a `report.html` and say where it is; without `--mover` the mesh stays as it is.",
-            *measured(case.name, *suites),
+            *commands(case),
+            *(trained(case.problem) if isinstance(case, OperatorCase) else measured(case.name, *suites)),
             "## Options",
             f"By `--set NAME=VALUE` or under `[options]` of a TOML file; `driftmesh options {case.name}` lists them.",
             options_table(case),
@@ -125,6 +126,36 @@ def generated(case: Case, suites: list[str]) -> str:
             "",
         ]
     )
+
+
+def commands(case: Case) -> list[str]:
+    """Return how a case is run, and what that leaves."""
+    if not case.has_mesh:
+        return [f"```bash\ndriftmesh run {case.name}\n```", "It writes a `report.html` and says where it is."]
+    movers = ",".join(run_movers())
+    return [
+        f"```bash\ndriftmesh run {case.name} --mover drift\ndriftmesh compare {case.name} --movers {movers}\n```",
+        "Both write a `report.html` and say where it is; without `--mover` the mesh stays as it is.",
+    ]
+
+
+def trained(problem: str) -> list[str]:
+    """Return what the cards of the networks for a problem say that come with the package."""
+    from learned.weights import PRETRAINED, load_card
+
+    cards = {file.stem: load_card(file) for file in sorted(PRETRAINED.glob(f"spon*-{problem}.json"))}
+    header = ["| network | weights | updates | minutes | mean error [%] | median [%] | 90 % below [%] | worst [%] |"]
+    rows = [
+        f"| `{name}` | {card.parameters:,} | {card.epochs:,} | {card.seconds / 60.0:.1f} | "
+        + " | ".join(f"{100.0 * card.metrics[key]:.3g}" for key in ("score", "median", "q90", "worst"))
+        + " |"
+        for name, card in cards.items()
+    ]
+    if not rows:
+        return []
+    words = "From the model cards: relative errors in L2 on geometries held out while training. Trained on:"
+    on = [f"- `{name}`: {card.data}, seed {card.seed}" for name, card in cards.items()]
+    return ["## As trained", "\n".join([*header, "|---|" + "--:|" * 7, *rows]), words, "\n".join(on)]
 
 
 def options_table(case: Case) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from learned.operators.prepared import PreparedProblem, prepare_for, reduction
 from learned.operators.problem import OperatorProblem
+from learned.operators.spon import SPON
 from learned.operators.structure.dirichlet import Dirichlet
 from learned.operators.structure.divergence_free import DivergenceFree
 from learned.operators.structure.self_adjoint import SelfAdjoint
@@ -53,8 +54,18 @@ class Evaluation:
         }
 
 
-def evaluate(network: nn.Module, problems: Sequence[OperatorProblem]) -> Evaluation:
-    """Return the figures of a network on problems, on the CPU."""
+def evaluate(network: nn.Module, problems: Sequence[OperatorProblem], *, tested: SPON | None = None) -> Evaluation:
+    """Return the figures of a network on problems, on the CPU.
+
+    Parameters
+    ----------
+    network
+        Any operator network.
+    problems
+        What it is asked.
+    tested
+        Whose functions test the balance of the answers of other networks; a ``SPON`` is tested by its own.
+    """
     errors, residuals, prepare_s, solve_s = [], [], [], []
     for problem in problems:
         began = perf_counter()
@@ -65,13 +76,13 @@ def evaluate(network: nn.Module, problems: Sequence[OperatorProblem]) -> Evaluat
             u = network(prepared)
             solve_s.append(perf_counter() - began)
             errors.append(prepared.error(u).numpy())
-            residuals.append(structure_residuals(network, problem, prepared, u))
+            residuals.append(structure_residuals(network, problem, prepared, u, tested=tested))
     worst = {name: max(one[name] for one in residuals) for name in RESIDUALS if name in residuals[0]}
     return Evaluation(np.stack(errors), worst, median(prepare_s), median(solve_s))
 
 
 def structure_residuals(
-    network: nn.Module, problem: OperatorProblem, prepared: PreparedProblem, u: Tensor
+    network: nn.Module, problem: OperatorProblem, prepared: PreparedProblem, u: Tensor, *, tested: SPON | None = None
 ) -> dict[str, float]:
     r"""Return how far a solution is from what the exact discrete one has.
 
@@ -79,8 +90,8 @@ def structure_residuals(
     - ``divergence`` of velocities: see ``DivergenceFree``.
     - ``reciprocity``, of problems for u itself: :math:`|b_1 \cdot u_2 - b_2 \cdot u_1|` over
       :math:`|b_1| |u_2| + |b_2| |u_1|` for loads without boundary values (Betti).
-    - ``balance``, of the same: :math:`\|P^T (b - A u)\| / \|P^T b\|` on the functions P of the coarsest level, each of
-      which tests whether loads and stresses around a place balance; the right-hand side is less the boundary values'.
+    - ``balance``, of the same: :math:`\|\Phi^T (b - A u)\| / \|b\|` on the functions of a ``SPON``, of length one, each
+      of which tests whether loads and stresses around a place balance; b is less what the boundary values take.
 
     Parameters
     ----------
@@ -90,6 +101,8 @@ def structure_residuals(
         The problem, and as the network takes it.
     u
         Its solution, shape (N, m).
+    tested
+        See ``evaluate``.
     """
     fixed = prepared.fixed.nonzero().ravel()
     result = {"boundary values": Dirichlet(fixed, prepared.values[fixed]).residual(u)}
@@ -103,8 +116,9 @@ def structure_residuals(
     if nodal:
         return result
     result["reciprocity"] = reciprocity(network, problem, prepared)
-    if problem.coarse:
-        result["balance"] = balance(problem, prepared, u)
+    tested = network if isinstance(network, SPON) else tested
+    if tested is not None:
+        result["balance"] = balance(tested, problem, u)
     return result
 
 
@@ -116,12 +130,11 @@ def reciprocity(network: nn.Module, problem: OperatorProblem, prepared: Prepared
     return SelfAdjoint(sparse.eye_array(len(loads), format="csr"), 1.0, loads=loads).residual(answers)
 
 
-def balance(problem: OperatorProblem, prepared: PreparedProblem, u: Tensor) -> float:
-    """Return what is left of the balance of loads on the coarsest level, see ``structure_residuals``."""
-    way = sparse.csr_array(sparse.kron(problem.prolongation(len(problem.coarse)), sparse.eye_array(problem.components)))
-    expand, reduce = reduction(problem)
-    hats = reduce @ way
-    hats = hats[:, np.flatnonzero(abs(hats).sum(axis=0))]
-    defect = hats.T @ (expand.T @ (problem.loads - problem.stiffness @ u.numpy()))
-    whole = np.linalg.norm(hats.T @ prepared.right_sides.numpy(), axis=0)
+def balance(network: SPON, problem: OperatorProblem, u: Tensor) -> float:
+    """Return what is left of the balance of loads on a network's functions, see ``structure_residuals``."""
+    own = prepare_for(network, problem)
+    functions = network.inverse(own).basis
+    functions = (functions / torch.linalg.vector_norm(functions, dim=0)).numpy()
+    defect = functions.T @ (reduction(problem)[0].T @ (problem.loads - problem.stiffness @ u.numpy()))
+    whole = np.linalg.norm(own.right_sides.numpy(), axis=0)
     return float((np.linalg.norm(defect, axis=0) / np.where(whole > 0.0, whole, 1.0)).max())

@@ -64,3 +64,17 @@ def test_the_share_of_moved_meshes_and_the_number_of_nodes_are_those_asked_for()
 def test_unknown_problems_are_refused() -> None:
     with pytest.raises(ValueError, match=r"problem: got 'wave', expected one of poisson, "):
         OperatorSettings(problem="wave")
+
+
+@pytest.mark.parametrize("name", ["poisson", "darcy", "elasticity", "stokes"])
+def test_the_triangles_to_be_drawn_cover_the_domain(name: str) -> None:
+    arrays = make_operator(settings(name), 1)
+    problem = problem_of(arrays)
+    corners = problem.points[problem.cells]
+    areas = 0.5 * np.abs(np.linalg.det(corners[:, 1:] - corners[:, :1]))
+    assert areas.min() > 0.0
+    assert areas.sum() == pytest.approx(problem.mass.sum(), rel=1e-12)
+    assert np.array_equal(np.unique(problem.cells), np.arange(len(problem.points)))
+    # Files from before have none.
+    del arrays["cells"]
+    assert problem_of(arrays).cells.shape == (0, 3)

@@ -24,6 +24,7 @@ from firedrake import (
     ln,
     norm,
 )
+from firedrake.exceptions import ConvergenceError
 
 from coupling.operator_problems import cylinder, dam_break, hyperelastic
 from coupling.operator_problems.geometry import hierarchy
@@ -135,6 +136,26 @@ def test_a_trajectory_depends_on_its_number_only(name: str) -> None:
     first, other, again = (make_trajectory(settings, number) for number in (0, 1, 0))
     assert all(first[part].tobytes() == again[part].tobytes() for part in first)
     assert first["points"].tobytes() != other["points"].tobytes()
+
+
+def test_what_cannot_be_solved_is_drawn_anew_and_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, drawn = TrajectorySettings(problem="dam-break", nodes=150, steps=2), []
+
+    def fails_first(rng, nodes, steps, moved):
+        drawn.append(nodes)
+        if len(drawn) < 3:
+            raise ConvergenceError("no")
+        return dam_break.make(rng, nodes, steps, moved)
+
+    monkeypatch.setitem(TRAJECTORIES, "dam-break", fails_first)
+    assert make_trajectory(settings, 0)["fields"].shape[0] == 2 and len(set(drawn)) == 3
+
+    def fails(rng, nodes, steps, moved):
+        raise RuntimeError("no equilibrium")
+
+    monkeypatch.setitem(TRAJECTORIES, "dam-break", fails)
+    with pytest.raises(RuntimeError, match=r"sample 4: got no dam-break in 10 attempts; take more nodes"):
+        make_trajectory(settings, 4)
 
 
 def test_unknown_trajectories_are_refused() -> None:

@@ -33,7 +33,8 @@ def poisson_on(
 ) -> OperatorProblem:
     """Return Poisson's equation on the finest of some meshes, from coarse to fine."""
     mesh, rng = meshes[-1], np.random.default_rng(seed)
-    logarithm = np.sin(4.0 * np.linalg.norm(mesh.points - mesh.points.mean(axis=0), axis=1))
+    away = np.linalg.norm(mesh.points - mesh.points.mean(axis=0), axis=1)
+    logarithm = np.sin(3.0 * away / away.max())
     coefficient = np.exp(logarithm[mesh.cells].mean(axis=1)) if features else 1.0
     # Along the boundary half of it, so that nothing depends on the axes.
     held = mesh.fixed if not features else mesh.fixed[: len(mesh.fixed) // 2]
@@ -46,9 +47,7 @@ def poisson_on(
         features=np.stack([logarithm] * features, axis=1) if features else np.zeros((mesh.nodes, 0)),
         loads=mesh.mass() @ rng.normal(size=(mesh.nodes, 3)),
         values=rng.normal(size=(mesh.nodes, 3)),
-        coarse=tuple(
-            CoarseLevel(one.points, way) for one, way in zip(meshes[-2::-1], ways[::-1], strict=True)
-        ),
+        coarse=levels_of(meshes, ways),
         kind=kind,
     )
 
@@ -58,8 +57,14 @@ def elasticity(
 ) -> OperatorProblem:
     """Return plane strain, some of the boundary clamped and, unless all that is held is, some held in y alone."""
     meshes, ways = nested(triangles(kind, nodes=nodes, seed=seed, moved=moved), levels)
+    return elasticity_on(meshes, ways, seed=seed, clamped=clamped, kind=kind)
+
+
+def elasticity_on(
+    meshes: list[Triangles], ways: list[sparse.csr_array], *, seed: int = 0, clamped: bool = False, kind: str = ""
+) -> OperatorProblem:
+    """Return plane strain on the finest of some meshes, from coarse to fine."""
     mesh, rng = meshes[-1], np.random.default_rng(seed)
-    mass = sparse.kron(mesh.mass(), np.eye(2))
     fixed = np.zeros((mesh.nodes, 2), dtype=bool)
     third = len(mesh.fixed) // 3
     fixed[mesh.fixed[:third]] = True
@@ -71,11 +76,9 @@ def elasticity(
         fixed=fixed,
         boundary=np.isin(np.arange(mesh.nodes), mesh.fixed),
         features=np.zeros((mesh.nodes, 0)),
-        loads=mass @ rng.normal(size=(2 * mesh.nodes, 3)),
+        loads=sparse.kron(mesh.mass(), np.eye(2)) @ rng.normal(size=(2 * mesh.nodes, 3)),
         values=rng.normal(size=(2 * mesh.nodes, 3)),
-        coarse=tuple(
-            CoarseLevel(one.points, way) for one, way in zip(meshes[-2::-1], ways[::-1], strict=True)
-        ),
+        coarse=levels_of(meshes, ways),
         kind=kind,
     )
 
@@ -175,6 +178,19 @@ def nested(mesh: Triangles, levels: int) -> tuple[list[Triangles], list[sparse.c
         meshes.append(finer)
         ways.append(way)
     return meshes, ways
+
+
+def levels_of(meshes: list[Triangles], ways: list[sparse.csr_array]) -> tuple[CoarseLevel, ...]:
+    """Return what problems hold of the meshes but the finest."""
+    return tuple(CoarseLevel(mesh.points, way) for mesh, way in zip(meshes[-2::-1], ways[::-1], strict=True))
+
+
+def placed(mesh: Triangles, matrix: np.ndarray, shift: tuple[float, float] = (0.0, 0.0)) -> Triangles:
+    """Return the mesh turned, mirrored or enlarged, and moved."""
+    cells, boundary = mesh.cells, mesh.boundary
+    if np.linalg.det(matrix) < 0.0:
+        cells, boundary = cells[:, ::-1], boundary[:, ::-1]
+    return Triangles(mesh.points @ matrix.T + shift, cells, boundary)
 
 
 def refined(mesh: Triangles) -> tuple[Triangles, sparse.csr_array]:
