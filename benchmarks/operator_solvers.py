@@ -28,7 +28,7 @@ os.environ["PETSC_OPTIONS"] = "-options_left no -no_signal_handler " + os.enviro
 
 import numpy as np
 import torch
-from benchmark_document import DOCUMENT, machine, replace_section, table, warn_if_busy
+from benchmark_document import DOCUMENT, machine, replace_section, warn_if_busy
 from firedrake import (
     Constant,
     DirichletBC,
@@ -51,16 +51,16 @@ from firedrake import (
     sin,
 )
 from firedrake.petsc import PETSc
+from operator_solvers_report import section
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from cases.run_folder import commit, versions
 from coupling.implicit_euler import ImplicitEuler
 from coupling.newton_start import NewtonStart
 from coupling.operator_data import FAMILIES
 from coupling.operator_inverse import OperatorInverse, operator_problem
 from coupling.operator_preconditioner import use_operator
-from coupling.surrogate import SurrogateStepper
+from coupling.surrogate import SurrogateRecord, SurrogateStepper
 from coupling.warm_start import WarmStart
 from fem.problems.elasticity import Material
 from fem.problems.hyperelasticity import stored_energy
@@ -194,6 +194,7 @@ def measure_linear(family: str, size: int, weights: str | None) -> dict[str, Any
     inverse = OperatorInverse(network, problem)
     coarse_s, coarse = coarse_solve(system)
     known = {b.tobytes(): x for b, x in zip(system.columns.T, inverse(system.columns).T, strict=True)}
+    slow = size > 50_000
     starts: dict[str, Callable[[np.ndarray], np.ndarray] | None] = {
         "zero": None,
         "network": inverse,
@@ -226,17 +227,18 @@ def measure_linear(family: str, size: int, weights: str | None) -> dict[str, Any
                 ksp = solver(of, "cg", "gamg", tolerance)
                 if predict is not None:
                     WarmStart(predict).attach(ksp)
-                result["starts"][f"{name}|{tolerance:g}|{start}"] = solve_all(system, ksp)
+                result["starts"][f"{name}|{tolerance:g}|{start}"] = solve_all(system, ksp, repeats=1 if slow else 2)
     for name, of in matrices.items():
         for kind in ("jacobi", "gamg"):
             ksp = solver(of, "cg", kind, 1e-7, "UNPRECONDITIONED")
             result["preconditioners"][f"{name}|{kind}"] = solve_all(system, ksp)
-        for kind, inner in (("network", None), ("network around gamg", "gamg")):
+        for kind, local in (("network", None), ("network around gamg", "gamg")):
             ksp = solver(of, "fcg", "none", 1e-7, "UNPRECONDITIONED")
-            with inner_preconditioner(inner):
+            with inner_preconditioner(local):
                 use_operator(ksp, inverse)
-            # Slow on the largest: few of them.
-            result["preconditioners"][f"{name}|{kind}"] = solve_all(system, ksp, columns=2, repeats=1)
+            # Slow on the largest; alone it does not see what GAMG is told.
+            if local or name == "gamg":
+                result["preconditioners"][f"{name}|{kind}"] = solve_all(system, ksp, columns=1, repeats=1)
     direct = solver(matrix, "preonly", "lu", 1e-7)
     direct.getPC().setFactorSolverType("mumps")
     direct_s, _ = timed(direct.setUp)
@@ -257,25 +259,17 @@ def measure_steps(size: int, tolerance: float, dt: float = 0.05, steps: int = 20
     source = (1 + sin(5 * x[1])) * v * dx
     bcs = [DirichletBC(space, 0.0, (1, 4))]
 
-    def run(stepper_of: Callable[[ImplicitEuler, Function], SurrogateStepper]) -> tuple[float, Function, Any]:
-        euler = ImplicitEuler(form, source, bcs, sharp=True, parameters=CG_GAMG | {"ksp_rtol": 1e-7})
+    parameters = CG_GAMG | {"ksp_rtol": 1e-7}
+
+    def begin(sharp: bool) -> tuple[ImplicitEuler, Function]:
         state = Function(space).interpolate(exp(-30 * ((x[0] - 0.6) ** 2 + (x[1] - 0.4) ** 2)))
         for bc in bcs:
             bc.apply(state)
-        stepper = stepper_of(euler, state)
-        took, _ = timed(lambda: [stepper.step(0.0, dt) for _ in range(steps)])
-        return took, state, stepper.record
-
-    def by_network(euler: ImplicitEuler, state: Function) -> SurrogateStepper:
-        network = network_for(0, None)
-        return SurrogateStepper(state, lambda: euler.surrogate(network, dt), euler, dt=dt, tolerance=tolerance)
+        return ImplicitEuler(form, source, bcs, sharp=sharp, parameters=parameters), state
 
     def alone() -> tuple[float, Function]:
-        euler = ImplicitEuler(form, source, bcs, parameters=CG_GAMG | {"ksp_rtol": 1e-7})
-        state = Function(space).interpolate(exp(-30 * ((x[0] - 0.6) ** 2 + (x[1] - 0.4) ** 2)))
+        euler, state = begin(sharp=False)
         after = Function(space)
-        for bc in bcs:
-            bc.apply(state)
 
         def go() -> None:
             for _ in range(steps):
@@ -284,10 +278,17 @@ def measure_steps(size: int, tolerance: float, dt: float = 0.05, steps: int = 20
 
         return timed(go)[0], state
 
-    alone()
-    run(by_network)
+    def by_network() -> tuple[float, Function, SurrogateRecord]:
+        euler, state = begin(sharp=True)
+        network = network_for(0, None)
+        stepper = SurrogateStepper(state, lambda: euler.surrogate(network, dt), euler, dt=dt, tolerance=tolerance)
+        took, _ = timed(lambda: [stepper.step(0.0, dt) for _ in range(steps)])
+        return took, state, stepper.record
+
+    # Once for what is compiled.
+    alone(), by_network()
     fem_s, expected = alone()
-    took, found, record = run(by_network)
+    took, found, record = by_network()
     wrong = float(np.linalg.norm(found.dat.data_ro - expected.dat.data_ro) / np.linalg.norm(expected.dat.data_ro))
     return {
         "unknowns": space.dim(),
@@ -304,19 +305,24 @@ def measure_steps(size: int, tolerance: float, dt: float = 0.05, steps: int = 20
     }
 
 
-def measure_newton(size: int) -> dict[str, Any]:
-    """Bend a neo-Hookean beam by a tenth of its length, from rest and from a network's steps."""
+def measure_newton(size: int, load: float) -> dict[str, Any]:
+    """Bend a neo-Hookean beam by its weight, from rest and from a network's steps."""
     side = max(2, round((size / 2 / 4) ** 0.5))
     space = VectorFunctionSpace(RectangleMesh(4 * side, side, 4.0, 1.0), "CG", 1)
     u, v = Function(space), TestFunction(space)
     form = derivative(stored_energy(u, Material(young=1.0, poisson=0.3)) * dx(degree=4), u, v)
-    form -= inner(Constant(as_vector([0.0, -5e-4])), v) * dx
+    form -= inner(Constant(as_vector([0.0, -load])), v) * dx
     problem = NonlinearVariationalProblem(form, u, bcs=[DirichletBC(space, 0, 1)])
     newton = NonlinearVariationalSolver(problem, solver_parameters=NEWTON_LU)
     newton.solve()
     u.assign(0.0)
     zero_s, _ = timed(newton.solve)
-    row: dict[str, Any] = {"unknowns": space.dim(), "zero_s": zero_s, "zero": newton.snes.getIterationNumber()}
+    row: dict[str, Any] = {
+        "unknowns": space.dim(),
+        "load": load,
+        "zero_s": zero_s,
+        "zero": newton.snes.getIterationNumber(),
+    }
     deflection = float(np.abs(u.dat.data_ro).max())
     u.assign(0.0)
     setup_s, inverse = timed(
@@ -335,112 +341,6 @@ def measure_newton(size: int) -> dict[str, Any]:
     }
 
 
-# -- report -------------------------------------------------------------------------------------------------
-
-
-def start_rows(family: str, rows: list[dict]) -> list[list[str]]:
-    """Return the lines of the table of warm starts."""
-    lines = []
-    for row in rows:
-        cases = {key.rpartition("|")[0]: None for key in row["starts"]}
-        for case in cases:
-            name, tolerance = case.split("|")
-            zero, network, free, coarse = (
-                row["starts"][f"{case}|{start}"] for start in ("zero", "network", "network, free", "coarse")
-            )
-            line = [f"{family}, {name}", f"{row['unknowns']:,}", tolerance]
-            for part in (zero, network, coarse):
-                line += [f"{part['iterations']:.1f}", f"{1e3 * part['s']:.2f}"]
-            line.append(f"{100 * (1.0 - network['iterations'] / zero['iterations']):.0f} %")
-            line += [f"{100 * (part['s'] / zero['s'] - 1.0):+.0f} %" for part in (network, free, coarse)]
-            lines.append(line)
-    return lines
-
-
-def report(found: dict, linear: dict, steps: list[dict], newton: list[dict], weights: dict[str, str]) -> str:
-    """Return the section of the document."""
-    networks = ", ".join(f"{name}: {Path(weights[name]).name if name in weights else 'untrained'}" for name in LINEAR)
-    parts = [
-        f"Measured by `benchmarks/operator_solvers.py` on {found['date']}: {found['cpu']}, {found['cores']} cores, one "
-        f"thread, load {found['load']} at the start; driftmesh {versions()['driftmesh']}, commit {commit()}. Times are "
-        f"those of the processor; means of {COLUMNS} right-hand sides. Networks: {networks}.",
-        "What is set up once for a geometry [ms]: the network in two parts, what does not depend on weights and what "
-        "does; one application of it, alone and as one of six; algebraic multigrid; a factorisation of the coarse "
-        "mesh (each cell is four fine ones) as the control; MUMPS, which solves directly. Errors are those of the starts.",
-        table(
-            ["problem", "unknowns", "prepared", "network", "applied", "of six", "GAMG", "coarse mesh", "MUMPS"]
-            + ["MUMPS solves", "error in L2", "in energy", "of the coarse mesh"],
-            [
-                [
-                    f"{family}, {row['kind']}",
-                    f"{row['unknowns']:,}",
-                    *(
-                        f"{1e3 * value:.1f}"
-                        for value in (
-                            row["prepare_s"],
-                            row["network_s"],
-                            row["apply_s"],
-                            row["apply_many_s"],
-                            row["gamg_s"],
-                            row["coarse_s"],
-                            row["direct"]["setup_s"],
-                            row["direct"]["s"],
-                        )
-                    ),
-                    *(f"{100 * e:.2f} %" for e in (row["accuracy"], row["energy"]["network"], row["energy"]["coarse"])),
-                ]
-                for family, rows in linear.items()
-                for row in rows
-            ],
-        ),
-        "Warm starts of conjugate gradients with GAMG, PETSc's own test: iterations and time of a solve [ms] with the "
-        "start included, set-up not; what the network saves of iterations; how the time differs from that from zero: of "
-        "the network, of the same start if it cost nothing, and of the coarse mesh.",
-        table(
-            ["problem", "unknowns", "rtol", "zero", "ms", "network", "ms", "coarse mesh", "ms", "fewer"]
-            + ["time, network", "free", "coarse mesh"],
-            [line for family, rows in linear.items() for line in start_rows(family, rows)],
-        ),
-        "Preconditioners, to a residual of 1e-7 of the right-hand side: iterations, time of a solve [ms], error in "
-        "energy.",
-        table(
-            ["problem", "unknowns", "preconditioner", "iterations", "ms", "error"],
-            [
-                [f"{family}, {key.split('|')[0]}", f"{row['unknowns']:,}", key.split("|")[1]]
-                + [f"{part['iterations']:.1f}", f"{1e3 * part['s']:.2f}", f"{part['error']:.1e}"]
-                for family, rows in linear.items()
-                for row in rows
-                for key, part in row["preconditioners"].items()
-            ],
-        ),
-        "Twenty implicit steps of diffusion: all by finite elements (GAMG, rtol 1e-7), and by an untrained network that "
-        "is corrected where the estimated error of a step is above a share of the state. Times [ms] with all set-up.",
-        table(
-            ["unknowns", "tolerance", "finite elements", "network", "accepted", "corrected", "surrogate", "residual"]
-            + ["solve", "difference"],
-            [
-                [f"{row['unknowns']:,}", f"{row['tolerance']:g}"]
-                + [f"{1e3 * row['fem_s']:.0f}", f"{1e3 * row['s']:.0f}", str(row["accepted"]), str(row["corrected"])]
-                + [f"{1e3 * row[name]:.0f}" for name in ("surrogate_s", "residual_s", "solve_s")]
-                + [f"{row['difference']:.1e}"]
-                for row in steps
-            ],
-        ),
-        "Newton's method for a neo-Hookean beam, each step by MUMPS: iterations and time [ms] from rest, and from the "
-        "steps of an untrained network made at rest; its set-up apart.",
-        table(
-            ["unknowns", "from rest", "ms", "from the network", "ms", "set-up", "its steps", "residuals", "left"],
-            [
-                [f"{row['unknowns']:,}", str(row["zero"]), f"{1e3 * row['zero_s']:.0f}", str(row["warm"])]
-                + [f"{1e3 * row['warm_s']:.0f}", f"{1e3 * row['setup_s']:.0f}", str(row["steps"]), str(row["trials"])]
-                + [f"{row['fall']:.1e}"]
-                for row in newton
-            ],
-        ),
-    ]
-    return "\n\n".join(parts)
-
-
 def main() -> None:
     """Measure all rows, or with ``--one`` a single one, printed as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -453,26 +353,28 @@ def main() -> None:
     weights = dict(pair.split("=", 1) for pair in arguments.weights)
     if arguments.one:
         kind, size, option = arguments.one
-        measure = {
-            "steps": lambda: measure_steps(int(size), float(option)),
-            "newton": lambda: measure_newton(int(size)),
-        }
-        row = measure[kind]() if kind in measure else measure_linear(kind, int(size), weights.get(kind))
+        if kind == "steps":
+            row = measure_steps(int(size), float(option))
+        elif kind == "newton":
+            row = measure_newton(int(size), float(option))
+        else:
+            row = measure_linear(kind, int(size), weights.get(kind))
         print(json.dumps(row))
         return
     found = machine()
     warn_if_busy(found)
 
-    def row(kind: str, size: int, option: str = "-") -> dict:
+    def measured(kind: str, size: int, option: str = "-") -> dict:
         command = [sys.executable, __file__, "--one", kind, str(size), option, "--weights", *arguments.weights]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         print(f"{kind} {size} {option}: done", flush=True)
         return json.loads(output)
 
-    linear = {family: [row(family, size) for size in SIZES] for family in LINEAR}
-    steps = [row("steps", size, option) for size in SIZES for option in ("1e-2", "1e-3")]
-    newton = [row("newton", size) for size in SIZES[:2]]
-    text = report(found, linear, steps, newton, weights)
+    linear = {family: [measured(family, size) for size in SIZES] for family in LINEAR}
+    steps = [measured("steps", size, option) for size in SIZES for option in ("1e-2", "1e-3")]
+    newton = [measured("newton", size, option) for size in SIZES[:2] for option in ("5e-4", "2e-3")]
+    networks = ", ".join(f"{name}: {Path(weights[name]).name if name in weights else 'untrained'}" for name in LINEAR)
+    text = section(found, linear, steps, newton, networks, COLUMNS)
     replace_section(arguments.document, "operator-solvers", text)
     print(f"{text}\n\nwritten into {arguments.document}")
 

@@ -15,7 +15,7 @@ os.environ["PETSC_OPTIONS"] = "-no_signal_handler " + os.environ.get("PETSC_OPTI
 
 import typer
 
-from learned.train_request import PROBLEMS
+from learned.train_request import PROBLEMS, TRAJECTORIES
 
 CASE = "name of a case, see `driftmesh cases`, or a case file: .py with a case of your own, .toml with options of one"
 EXIT_BAD_INPUT = 2
@@ -179,12 +179,15 @@ def train(
     model: Annotated[
         str,
         typer.Argument(
-            help="a mover (drift, um2n, dmm) or an operator (spon, spon-mg, spon-twin, message-passing, fno, mlp)"
+            help="a mover (drift, um2n, dmm), an operator (spon, spon-mg, spon-twin, message-passing, fno, mlp) or one "
+            "that advances states (rollout, rollout-twin)"
         ),
     ],
     problem: Annotated[
         str | None,
-        typer.Option(help=f"of an operator: {', '.join(PROBLEMS)}", show_default=False),
+        typer.Option(
+            help=f"of an operator: {', '.join(PROBLEMS)}; of a rollout: {', '.join(TRAJECTORIES)}", show_default=False
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -210,12 +213,14 @@ def train(
         Path | None,
         typer.Option(
             help="HDF5 file to train on, see `driftmesh dataset`; drift: meshes, drawn at random without it; um2n and "
-            "operators: made if they are not there  [default: OUT/labels.h5 or OUT/operators.h5]",
+            "operators: made if they are not there  [default: OUT/labels.h5, OUT/operators.h5 or "
+            "OUT/trajectories.h5]",
             show_default=False,
         ),
     ] = None,
     stream: Annotated[
-        bool, typer.Option("--stream", help="make samples in other processes while training goes on; not dmm")
+        bool,
+        typer.Option("--stream", help="make samples in other processes while training goes on; not dmm and rollouts"),
     ] = False,
     processes: Annotated[int, typer.Option(min=1, help="processes that make samples")] = 1,
     maps: Annotated[float, typer.Option(help="drift: share of samples that are seen in random coordinates")] = 0.0,
@@ -268,7 +273,7 @@ def dataset(
     ] = False,
     problem: Annotated[
         str | None,
-        typer.Option(help=f"of operators: {', '.join(PROBLEMS)}", show_default=False),
+        typer.Option(help=f"of operators: {', '.join((*PROBLEMS, *TRAJECTORIES))}", show_default=False),
     ] = None,
 ) -> None:
     """Make training data; what is in the file already stays, so that it goes on after a stop."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,74 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cases.errors import InputError, as_input_error
 from cases.progress import is_a_terminal
-from learned.train_request import PROBLEMS
+from learned.train_request import PROBLEMS, TRAJECTORIES
 
 # Name, what is in it, and how many samples unless asked otherwise.
 DATASETS = {
     "movers": ("meshes in 2D and 3D with monitor functions, to train and to try movers on", 1000),
     "labels": ("meshes of the unit square as Monge-Ampère moves them, to train um2n on", 500),
-    "operators": ("boundary value problems solved by Firedrake, to train operator networks on", 400),
+    "operators": ("problems solved by Firedrake, of 100 samples if they are trajectories, to train operators on", 400),
 }
+
+
+@dataclass(frozen=True)
+class Samples:
+    """How samples are made, as ``learned.dataset.write_dataset`` takes it.
+
+    Attributes
+    ----------
+    settings
+        What to make; ``settings.samples`` of them.
+    make
+        Gives the arrays of the sample of a number.
+    schema
+        Name of what the arrays are.
+    """
+
+    settings: Any
+    make: Callable[[Any, int], dict]
+    schema: str
+
+
+def mover_samples(count: int, seed: int, *, labels: bool) -> Samples:
+    """Return how meshes with monitor functions are made, the plane ones moved by Monge-Ampère if asked."""
+    from learned.dataset import SCHEMA, DatasetSettings, make_sample
+
+    if labels:
+        from coupling.labels import LabelledSettings, make_labelled
+
+        return Samples(LabelledSettings(samples=count, seed=seed), make_labelled, SCHEMA)
+    return Samples(DatasetSettings(samples=count, seed=seed), make_sample, SCHEMA)
+
+
+def label_samples(count: int, seed: int) -> Samples:
+    """Return how meshes of the unit square are made as Monge-Ampère moves them."""
+    from coupling.labels import LabelSettings, make_label
+    from learned.dataset import SCHEMA
+
+    return Samples(LabelSettings(samples=count, seed=seed), make_label, SCHEMA)
+
+
+def operator_samples(problem: str, seed: int, *, count: int | None = None, nodes: int | None = None) -> Samples:
+    """Return how problems are made, or trajectories, of a name in ``PROBLEMS`` or ``TRAJECTORIES``.
+
+    Parameters
+    ----------
+    problem, seed
+        Which, and what samples depend on besides their number.
+    count, nodes
+        How many, and of about how many nodes; as the problem has it if None.
+    """
+    asked = {name: value for name, value in (("samples", count), ("nodes", nodes)) if value is not None}
+    if problem in TRAJECTORIES:
+        from coupling.operator_trajectories import TrajectorySettings, make_trajectory
+        from learned.operators.trajectory import SCHEMA as TRAJECTORY_SCHEMA
+
+        return Samples(TrajectorySettings(problem, seed=seed, **asked), make_trajectory, TRAJECTORY_SCHEMA)
+    from coupling.operator_data import OperatorSettings, make_operator
+    from learned.operators.problem import SCHEMA
+
+    return Samples(OperatorSettings(problem, seed=seed, **asked), make_operator, SCHEMA)
 
 
 def list_datasets(echo: Callable[[str], None]) -> None:
@@ -56,7 +117,8 @@ def make_dataset(
     labels
         Also move the plane ones of ``movers`` by Monge-Ampère, where it can.
     problem
-        Of ``operators``, which one: a name in ``learned.train_request.PROBLEMS``.
+        Of ``operators``, which one: a name in ``PROBLEMS`` or ``TRAJECTORIES`` of
+        ``learned.train_request``.
     quiet
         Say nothing.
 
@@ -72,47 +134,33 @@ def make_dataset(
         raise InputError(f"data set: got {name!r}, expected one of {known}")
     if labels and name != "movers":
         raise InputError(f"--labels: got it for {name}, expected movers; they are labelled anyway")
-    if (problem in PROBLEMS) != (name == "operators"):
-        expected = f"one of {', '.join(PROBLEMS)} for operators, and none for other data sets"
+    known_problems = (*PROBLEMS, *TRAJECTORIES)
+    if (problem in known_problems) != (name == "operators"):
+        expected = f"one of {', '.join(known_problems)} for operators, and none for other data sets"
         raise InputError(f"--problem: got {problem!r} for {name}, expected {expected}")
-    samples = DATASETS[name][1] if count is None else count
     path = out or Path("results") / "dataset" / f"{name}{f'-{problem}' if problem else ''}.h5"
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
-    settings: Any
-    make: Callable[[Any, int], dict]
-    schema = None
+    number = DATASETS[name][1] if count is None else count
     if name == "operators":
-        from coupling.operator_data import OperatorSettings, make_operator
-        from learned.operators.problem import SCHEMA as OPERATORS
-
-        settings, make = OperatorSettings(problem=str(problem), samples=samples, seed=seed), make_operator
-        schema = OPERATORS
-    elif name == "labels":
-        from coupling.labels import LabelSettings, make_label
-
-        settings, make = LabelSettings(samples=samples, seed=seed), make_label
-    elif labels:
-        from coupling.labels import LabelledSettings, make_labelled
-
-        settings, make = LabelledSettings(samples=samples, seed=seed), make_labelled
+        of_problem = None if problem in TRAJECTORIES else number
+        samples = operator_samples(str(problem), seed, count=of_problem if count is None else count)
     else:
-        from learned.dataset import DatasetSettings, make_sample
-
-        settings, make = DatasetSettings(samples=samples, seed=seed), make_sample
-    made = write_samples(path, settings, make, schema=schema, name=name, processes=processes, console=console)
-    console.print(f"written: {path}, {made} samples made, {samples - made} were there")
+        samples = label_samples(number, seed) if name == "labels" else mover_samples(number, seed, labels=labels)
+    made = write_samples(path, samples, name=name, processes=processes, console=console)
+    number = samples.settings.samples
+    console.print(f"written: {path}, {made} samples made, {number - made} were there")
     return path
 
 
-def write_samples(
-    path: Path, settings, make, *, schema: str | None = None, name: str, processes: int, console: Console
-) -> int:
+def write_samples(path: Path, samples: Samples, *, name: str, processes: int, console: Console) -> int:
     """Make the samples that a file lacks, with a bar on a terminal; return how many they were.
 
     Parameters
     ----------
-    path, settings, make, schema, processes
-        See ``learned.dataset.write_dataset``; samples of movers if no schema is given.
+    path, processes
+        See ``learned.dataset.write_dataset``.
+    samples
+        How they are made.
     name
         What the bar is called.
     console
@@ -123,7 +171,7 @@ def write_samples(
     InputError
         In one line, if this is another file, one of other settings, or one that cannot be written.
     """
-    from learned.dataset import SCHEMA, write_dataset
+    from learned.dataset import write_dataset
 
     bar = Progress(
         TextColumn("{task.description}"),
@@ -135,13 +183,13 @@ def write_samples(
         transient=True,
     )
     with bar, as_input_error():
-        task = bar.add_task(name, total=settings.samples)
+        task = bar.add_task(name, total=samples.settings.samples)
         try:
             return write_dataset(
                 path,
-                settings,
-                make=make,
-                schema=schema or SCHEMA,
+                samples.settings,
+                make=samples.make,
+                schema=samples.schema,
                 processes=processes,
                 begin=lambda there: bar.update(task, completed=there),
                 advance=lambda grown: bar.advance(task, grown),

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cases.dataset import write_samples
+from cases.dataset import Samples, operator_samples, write_samples
 from cases.errors import InputError, as_input_error
 from cases.progress import is_a_terminal
-from learned.train_request import OPERATORS, TrainRequest
+from learned.train_request import OPERATORS, ROLLOUTS, TrainRequest
 
 if TYPE_CHECKING:
     from learned.trainer import Trainer
@@ -128,7 +128,8 @@ def _trainer(request: TrainRequest, console: Console) -> Trainer:
         return partial(train_um2n, labels=label_stream(make_label, settings, processes=request.processes))
     path = request.data or request.folder / "labels.h5"
     if request.data is None or not path.exists() or _interrupted(path, SCHEMA):
-        write_samples(path, settings, make_label, name="labels", processes=request.processes, console=console)
+        samples = Samples(settings, make_label, SCHEMA)
+        write_samples(path, samples, name="labels", processes=request.processes, console=console)
     return train_um2n
 
 
@@ -136,27 +137,20 @@ def _operator_trainer(request: TrainRequest, console: Console) -> Trainer:
     """Return what trains an operator network, after its problems have been made."""
     from functools import partial
 
-    from coupling.operator_data import OperatorSettings, make_operator
-    from learned.operators.problem import SCHEMA
     from learned.train_operator import problem_stream, train_operator
+    from learned.train_rollout import train_rollout
 
     # The problems of a smoke are small, too.
-    few = {"samples": 6, "nodes": 150} if request.smoke else {}
-    settings = OperatorSettings(problem=str(request.problem), seed=request.seed, **few)
+    few = (6, 150) if request.smoke else (None, None)
+    samples = operator_samples(str(request.problem), request.seed, count=few[0], nodes=few[1])
     if request.stream:
-        return partial(train_operator, problems=problem_stream(make_operator, settings, processes=request.processes))
-    path = request.data or request.folder / "operators.h5"
-    if request.data is None or not path.exists() or _interrupted(path, SCHEMA):
-        write_samples(
-            path,
-            settings,
-            make_operator,
-            schema=SCHEMA,
-            name=settings.problem,
-            processes=request.processes,
-            console=console,
-        )
-    return train_operator
+        stream = problem_stream(samples.make, samples.settings, processes=request.processes)
+        return partial(train_operator, problems=stream)
+    advances = request.model in ROLLOUTS
+    path = request.data or request.folder / ("trajectories.h5" if advances else "operators.h5")
+    if request.data is None or not path.exists() or _interrupted(path, samples.schema):
+        write_samples(path, samples, name=str(request.problem), processes=request.processes, console=console)
+    return train_rollout if advances else train_operator
 
 
 def _interrupted(path: Path, schema: str) -> bool:

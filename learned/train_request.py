@@ -15,15 +15,22 @@ OPERATORS = {
     "message-passing": "a graph network in the manner of MeshGraphNets",
     "fno": "a Fourier neural operator",
     "mlp": "a network of all degrees of freedom at once",
+    "rollout": "a network that advances states, with the structure that they have",
+    "rollout-twin": "the same without structure",
 }
 MODELS = (*MOVERS, *OPERATORS)
 PROBLEMS = ("poisson", "poisson-grid", "darcy", "stokes", "elasticity")
+# Those that advance states, and what they are trained for.
+ROLLOUTS, TRAJECTORIES = ("rollout", "rollout-twin"), ("hyperelastic", "cylinder", "dam-break")
 # Those that know one mesh only, and the problem that is always on one.
 _ONE_MESH, GRID = ("fno", "mlp"), "poisson-grid"
 # Options that only some models have, with what others have instead.
 _ONLY = {
     "data": (("drift", "um2n", *OPERATORS), "its meshes are drawn when it begins"),
-    "stream": (("drift", "um2n", *OPERATORS), "its meshes are drawn when it begins"),
+    "stream": (
+        ("drift", "um2n", *(name for name in OPERATORS if name not in ROLLOUTS)),
+        "its samples are made before it begins",
+    ),
     "problem": (tuple(OPERATORS), "it moves meshes"),
     "maps": (("drift",), "its samples are those of a square, which other coordinates do not keep"),
     "transformer": (("um2n",), "it has none"),
@@ -56,7 +63,7 @@ class TrainRequest:
     device
         Where to train: ``cpu``, ``cuda`` or ``cuda:N``.
     problem
-        What an operator is trained for, one of ``PROBLEMS``.
+        What an operator is trained for, one of ``PROBLEMS``; of those that advance states, of ``TRAJECTORIES``.
     data
         HDF5 file of samples, with labels for UM2N.
     stream
@@ -100,8 +107,9 @@ class TrainRequest:
                 f"model: got {self.model!r}, expected one of {', '.join(MODELS)}; `driftmesh models` lists what is "
                 "trained already"
             )
-        if self.model in OPERATORS and self.problem not in PROBLEMS:
-            raise ValueError(f"--problem: got {self.problem!r}, expected one of {', '.join(PROBLEMS)} for {self.model}")
+        known = problems_of(self.model)
+        if known and self.problem not in known:
+            raise ValueError(f"--problem: got {self.problem!r}, expected one of {', '.join(known)} for {self.model}")
         if self.model in _ONE_MESH and self.problem != GRID:
             raise ValueError(f"--problem: got {self.problem} for {self.model}, expected {GRID}; it knows one mesh only")
         for name, (models, instead) in _ONLY.items():
@@ -127,6 +135,13 @@ class TrainRequest:
         return self.out or Path("results") / "train" / self.name
 
 
+def problems_of(model: str) -> tuple[str, ...]:
+    """Return what a model can be trained for; nothing for movers."""
+    if model in ROLLOUTS:
+        return TRAJECTORIES
+    return PROBLEMS if model in OPERATORS else ()
+
+
 def parse_request(model: str, arguments: list[str] | None = None) -> TrainRequest:
     """Return what the command line of ``python -m learned.train_MODEL`` asks for; that of the process if None."""
     parser = argparse.ArgumentParser(prog=f"python -m learned.train_{model}", description=f"Train {model}.")
@@ -142,10 +157,11 @@ def parse_request(model: str, arguments: list[str] | None = None) -> TrainReques
     parser.add_argument("--init", type=Path, help="weights to begin with, a .safetensors file")
     if model in _ONLY["data"][0]:
         parser.add_argument("--data", type=Path, help="HDF5 file of samples")
+    if model in _ONLY["stream"][0]:
         parser.add_argument("--stream", action="store_true", help="make samples while training goes on")
         parser.add_argument("--processes", type=int, default=1, help="how many processes make them")
     if model in _ONLY["problem"][0]:
-        parser.add_argument("--problem", choices=PROBLEMS, required=True)
+        parser.add_argument("--problem", choices=problems_of(model), required=True)
     if model in _ONLY["maps"][0]:
         parser.add_argument("--maps", type=float, default=0.0, help="share of samples in random coordinates")
     if model in _ONLY["transformer"][0]:

@@ -48,6 +48,8 @@ class Recipe:
         More figures of the card, of the trained network.
     network
         Its name in ``NETWORKS``; that of the model if None.
+    begin
+        Is given the network before its training, as what it has to know of the samples.
     """
 
     options: dict[str, int]
@@ -56,6 +58,7 @@ class Recipe:
     data: str
     figures: Callable[[nn.Module], dict[str, float]] | None = None
     network: str | None = None
+    begin: Callable[[nn.Module], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,8 @@ def run(request: TrainRequest, recipe: Recipe, watcher: Watcher) -> ModelCard:
     torch.manual_seed(request.seed)
     name = recipe.network or request.model
     network, settings = NETWORKS[name](**recipe.options), settings_of(request, recipe.settings)
+    if recipe.begin is not None:
+        recipe.begin(network)
     if request.init is not None:
         _begin_with(network, request.init)
     commit = _begun(request, recipe)

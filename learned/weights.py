@@ -17,6 +17,7 @@ from learned.networks.dmm import DMMNetwork
 from learned.networks.drift import DriftNetwork
 from learned.networks.um2n import UM2NNetwork
 from learned.operators.baselines import DofMLP, GridFNO, MeshGraphNet
+from learned.operators.rollout import RolloutNetwork
 from learned.operators.spon import SPON, UnconstrainedSPON
 
 # Networks by the name that cards call them.
@@ -29,6 +30,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "message-passing": MeshGraphNet,
     "fno": GridFNO,
     "mlp": DofMLP,
+    "rollout": RolloutNetwork,
 }
 # Weights that come with the package, NAME.safetensors and NAME.json.
 PRETRAINED = Path(__file__).parent / "pretrained"

@@ -17,7 +17,7 @@ class OperatorElasticity(OperatorCase):
     description = (
         "Structure-preserving operator networks predict how random cantilever beams, tapered panels and plates with a "
         "hole give way under loads that they have not seen. Clamped sides stay, Betti's reciprocity holds, and loads "
-        "balance around each coarse node, whatever the weights: beside them the same network without structure, the "
+        "balance around each landmark, whatever the weights: beside them the same network without structure, the "
         "one with structure before training, and finite elements."
     )
     problem = "elasticity"

@@ -11,6 +11,7 @@ from torch import nn
 from coupling.operator_data import OperatorSettings, make_operator
 from learned.operators.prepared import prepare_for
 from learned.operators.problem import problem_of
+from learned.operators.spon import SPON
 from learned.weights import NETWORKS, PRETRAINED, load_weights
 
 # Models whose weights are loaded. Errors of the first are those of the case; the second is what its structure is
@@ -64,6 +65,11 @@ def load_networks(problem: str, folder: str = "") -> dict[str, LoadedNetwork]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         untrained = NETWORKS[card.network](**card.options).eval()
+    if not isinstance(networks[MAIN].network, SPON):
+        raise ValueError(
+            f"weights of {MAIN}: got a network {card.network!r}, expected a spon; train them: driftmesh train {MAIN} "
+            f"--problem {problem}"
+        )
     networks[UNTRAINED] = LoadedNetwork(untrained, card.parameters, f"{card.network} {card.options} {_SEED}")
     # What compiles at its first use does so here, where nobody measures times.
     sample = problem_of(make_operator(OperatorSettings(problem=problem, nodes=100, right_sides=2), 0))

@@ -77,7 +77,12 @@ class GeometryRecord:
 
 
 def measure(
-    draw: Callable[[], OperatorProblem], networks: Mapping[str, LoadedNetwork], *, made_of: dict[str, Any], moved: bool
+    draw: Callable[[], OperatorProblem],
+    networks: Mapping[str, LoadedNetwork],
+    *,
+    tested: str,
+    made_of: dict[str, Any],
+    moved: bool,
 ) -> GeometryRecord:
     """Draw a problem, solve it by finite elements, for the time that takes, and by all networks.
 
@@ -87,20 +92,25 @@ def measure(
         Gives the problem.
     networks
         By name.
+    tested
+        The one whose functions test the balance of those that have no functions of their own.
     made_of, moved
         See ``GeometryRecord``.
     """
     from coupling.operator_problems.solve import solve_reduced
     from learned.operators.evaluation import evaluate
     from learned.operators.prepared import reduction
+    from learned.operators.spon import SPON
 
+    with_functions = networks[tested].network
+    assert isinstance(with_functions, SPON), "the weights have been checked"
     start = perf_counter()
     problem = draw()
     began = perf_counter()
     solve_reduced(problem.stiffness, problem.loads, problem.values, reduction(problem)[0])
     fem_s, found = perf_counter() - began, {}
     for name, one in networks.items():
-        figures = evaluate(one.network, [problem])
+        figures = evaluate(one.network, [problem], tested=with_functions)
         found[name] = NetworkRecord(
             figures.errors.ravel().tolist(), dict(figures.residuals), figures.prepare_s, figures.solve_s
         )

@@ -65,6 +65,8 @@ class OperatorSimulation(CaseRun):
 
     def _record(self, number: int) -> GeometryRecord:
         """Return what is known of a geometry, from an earlier part of the run or from now."""
+        from cases.operators.networks import MAIN
+
         known = read_record(self.out, number, self.made_of) if self.resume else None
         if known is not None:
             self.elapsed_before += known.seconds
@@ -72,6 +74,7 @@ class OperatorSimulation(CaseRun):
         record = measure(
             lambda: self.setup.draw(number, self.seed),
             self.setup.networks,
+            tested=MAIN,
             made_of=self.made_of,
             moved=self.setup.is_moved(number),
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from cases.validation.elliptic import elliptic
 from cases.validation.flow_steady import flow_steady
 from cases.validation.flow_unsteady import cylinder_wake, taylor_green
+from cases.validation.operators import operators
 from cases.validation.row import Row
 from cases.validation.shallow_water import dam_breaks, lakes_at_rest, monai, monai_fine, smooth, thacker
 from cases.validation.solids import solids
@@ -25,4 +26,5 @@ SUITES: dict[str, Callable[[], Iterator[Row]]] = {
     "steady-flow": flow_steady,
     "taylor-green": taylor_green,
     "cylinder-wake": cylinder_wake,
+    "operators": operators,
 }

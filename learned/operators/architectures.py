@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from learned.operators.nodal_problem import nodal_problem
 from learned.operators.problem import OperatorProblem
+from learned.operators.trajectory import OperatorTrajectory
 
 # Network and options of each model, as shipped.
 _MODELS: dict[str, tuple[str, dict[str, int]]] = {
@@ -17,6 +18,8 @@ _MODELS: dict[str, tuple[str, dict[str, int]]] = {
 # A problem's own options, of those networks that know them. Eddies behind obstacles are small; and functions that are
 # linear between the nodes of a coarser level have no second derivatives, which Stokes' equations are about.
 _PROBLEMS: dict[str, dict[str, int]] = {"stokes": {"landmarks": 48, "level": 0, "smoothing": 2}}
+# Of those that advance states.
+_ROLLOUTS = {"rollout": {"structure": 1}, "rollout-twin": {"structure": 0}}
 # Options of networks besides those that every one has.
 _KNOWN = {
     "spon": ("smoothing",),
@@ -51,3 +54,24 @@ def architecture(model: str, problem: str, sample: OperatorProblem) -> tuple[str
     }
     known.add("features")
     return network, options | own | {name: value for name, value in of_sample.items() if name in known}
+
+
+def rollout_architecture(model: str, sample: OperatorTrajectory, told: int) -> tuple[str, dict[str, int]]:
+    """Return the name of a network that advances states, and its options.
+
+    Parameters
+    ----------
+    model
+        Name in ``learned.train_request.ROLLOUTS``.
+    sample
+        One of its trajectories.
+    told
+        Number of parameters that a step depends on.
+    """
+    of_sample = {
+        "components": sample.fixed.shape[1],
+        "features": sample.features.shape[1],
+        "told": told,
+        "dimension": sample.points.shape[1],
+    }
+    return "rollout", _ROLLOUTS[model] | of_sample

@@ -52,27 +52,33 @@ class NodeGraph:
 
 def node_graph(
     points: np.ndarray,
-    stiffness: sparse.csr_array,
+    stiffness: sparse.csr_array | None,
     mass: sparse.csr_array,
     fixed: np.ndarray,
     boundary: np.ndarray,
     features: np.ndarray,
     *,
+    neighbours: np.ndarray | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> NodeGraph:
     """Return the graph of the nodes that share a cell; see ``OperatorProblem`` for the arguments.
+
+    Of nonlinear problems, which have no one stiffness matrix, couplings are those of the mass matrix. ``neighbours``
+    are pairs of nodes in both directions, shape (2, E), where the mass matrix does not tell them: of discontinuous
+    elements. ``boundary`` may be a number between 0 and 1.
 
     All that is told of it stays the same, to rounding, when the domain is moved, turned or mirrored, and when it is
     enlarged.
     """
     n, c = fixed.shape
     weights = node_weights(mass)
-    pattern = sparse.coo_array(mass)
-    between = pattern.row != pattern.col
-    end, start = pattern.row[between].astype(np.int64), pattern.col[between].astype(np.int64)
+    if neighbours is None:
+        neighbours = np.stack(sparse.coo_array(mass).coords)
+        neighbours = neighbours[:, neighbours[0] != neighbours[1]]
+    end, start = neighbours.astype(np.int64)
     order = np.lexsort((start, end))
     end, start = end[order], start[order]
-    blocks = sum(stiffness[part::c, part::c] for part in range(c))
+    blocks = mass if stiffness is None else sum(stiffness[part::c, part::c] for part in range(c))
     diagonal = blocks.diagonal()
     coupling = np.asarray(sparse.csr_array(blocks)[end, start]).ravel() / np.sqrt(diagonal[end] * diagonal[start])
     sizes = weights ** (1.0 / points.shape[1])

@@ -25,9 +25,9 @@ from firedrake import (
 )
 
 from coupling.bridge import to_function, to_tensor
-from learned.linear_solve import LinearSolve
 from coupling.node_operator import NodeOperator
 from coupling.solve_operator import SolveOperator
+from learned.linear_solve import LinearSolve
 
 
 def solution(reaction: Function) -> Function:

@@ -12,6 +12,7 @@ from scipy import sparse
 from scipy.sparse.linalg import spsolve
 from torch import nn
 
+from learned.operators.prepared import prepare_for
 from learned.operators.problem import CoarseLevel, OperatorProblem
 from learned.operators.spon import SPON, UnconstrainedSPON
 
@@ -138,6 +139,11 @@ def solved(*, extras: dict | None = None, **parts) -> OperatorProblem:
     return replace(problem, solutions=exact(problem, problem.loads, problem.values))
 
 
+def with_data(problem: OperatorProblem, loads: np.ndarray, values: np.ndarray) -> OperatorProblem:
+    """Return the problem with other data, and with their solutions."""
+    return replace(problem, loads=loads, values=values, solutions=exact(problem, loads, values))
+
+
 def unknowns(problem: OperatorProblem) -> sparse.csr_array:
     """Return what takes unknowns to degrees of freedom."""
     free = np.flatnonzero(~problem.fixed.ravel())
@@ -168,6 +174,13 @@ def perturbed(made: nn.Module, wild: float) -> nn.Module:
         for parameter in made.parameters():
             parameter.add_(wild * torch.randn_like(parameter))
     return made
+
+
+def solution(net: nn.Module, problem: OperatorProblem) -> torch.Tensor:
+    """Return what a network in double precision gives."""
+    net = net.double()
+    with torch.no_grad():
+        return net(prepare_for(net, problem, dtype=torch.float64))
 
 
 def nested(mesh: Triangles, levels: int) -> tuple[list[Triangles], list[sparse.csr_array]]:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
-from assembly import normal, triangles
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from assembly import normal
 from problems import (
     PROBLEMS,
     elasticity,
-    elasticity_on,
     exact,
     island_nodes,
     islands,
-    nested,
     network,
-    placed,
     poisson,
-    poisson_on,
-    renumbered,
+    solution,
     twin,
     unknowns,
+    with_data,
 )
 from scipy.sparse.linalg import LinearOperator, cg
 from torch import nn
@@ -37,11 +30,12 @@ from learned.operators.spon import SPON, UnconstrainedSPON
 from learned.operators.structure import CoarseSpace, Dirichlet, GalerkinCorrection, SelfAdjoint
 
 ONE_LEVEL = [{}, {"smoothing": 2}]
-SOME_LEVELS = [*ONE_LEVEL, {"level": 1}, {"level": 1, "smoothing": 1}, {"level": 1, "hats": 1, "smoothing": 2}]
+HATS = {"level": 1, "hats": 1}
+SOME_LEVELS = [*ONE_LEVEL, {"level": 1}, {"level": 1, "smoothing": 1}, HATS, HATS | {"smoothing": 2}]
 # Each problem with each form of the network that it allows.
 CASES = [(name, options) for name in PROBLEMS for options in (SOME_LEVELS if "levels" in name else ONE_LEVEL)]
-TURN = np.array([[np.cos(0.7), -np.sin(0.7)], [np.sin(0.7), np.cos(0.7)]])
-PLACES = {"turned": TURN, "mirrored": TURN @ np.diag([-1.0, 1.0]), "a quarter": np.array([[0.0, -1.0], [1.0, 0.0]])}
+# The third right-hand side is twice the first less three times the second.
+COMBINED = np.array([[1.0, 0.0, 2.0], [0.0, 1.0, -3.0], [0.0, 0.0, 0.0]])
 
 
 def made(name: str, options: dict[str, int], seed: int = 0) -> tuple[OperatorProblem, SPON, PreparedProblem]:
@@ -53,17 +47,6 @@ def made(name: str, options: dict[str, int], seed: int = 0) -> tuple[OperatorPro
 def inverse_of(net: SPON, problem: PreparedProblem) -> BalancedInverse:
     with torch.no_grad():
         return net.inverse(problem)
-
-
-def solution(net: nn.Module, problem: OperatorProblem) -> torch.Tensor:
-    """Return what a network in double precision gives."""
-    net = net.double()
-    with torch.no_grad():
-        return net(prepare_for(net, problem, dtype=torch.float64))
-
-
-def with_data(problem: OperatorProblem, loads: np.ndarray, values: np.ndarray) -> OperatorProblem:
-    return replace(problem, loads=loads, values=values, solutions=exact(problem, loads, values))
 
 
 def seen(basis: torch.Tensor, left: torch.Tensor) -> torch.Tensor:
@@ -144,7 +127,7 @@ def test_no_residual_is_left_that_the_functions_see(name: str, options: dict[str
     left = torch.from_numpy(unknowns(problem).T @ (problem.loads - problem.stiffness @ u.numpy()))
     size = prepared.right_sides.norm(dim=0)
     assert (seen(inverse.basis, left) <= 1e-12 * size).all()
-    if "hats" in options:
+    if options == HATS:
         assert (seen(prepared.hats, left) <= 1e-12 * size).all()
     other = twin(problem)
     with torch.no_grad():
@@ -153,24 +136,21 @@ def test_no_residual_is_left_that_the_functions_see(name: str, options: dict[str
     assert (seen(inverse.basis, left) > 1e-3 * size).all()
 
 
-def test_functions_of_the_coarsest_level_are_those_of_its_nodes() -> None:
-    problem, net, prepared = made("elasticity with levels", {"level": 1, "hats": 1})
+def test_functions_of_the_coarsest_level_make_an_exact_coarse_correction() -> None:
+    problem, net, prepared = made("elasticity with levels", HATS)
     way = np.kron(problem.prolongation(1).toarray(), np.eye(2))[np.flatnonzero(~problem.fixed)]
-    assert np.array_equal(prepared.hats, way[:, abs(way).sum(axis=0) > 0])
-    structure = GalerkinCorrection(
-        CoarseSpace(
-            problem.stiffness, np.kron(problem.prolongation(1).toarray(), np.eye(2)), np.flatnonzero(problem.fixed)
-        ),
-        problem.loads,
-    )
-    with torch.no_grad():
-        assert structure.residual(net(prepared)) <= 1e-12
+    way = way[:, abs(way).sum(axis=0) > 0]
+    assert np.array_equal(prepared.hats, way)
+    matrix = unknowns(problem).T @ problem.stiffness @ unknowns(problem)
+    structure = GalerkinCorrection(CoarseSpace(matrix, way), prepared.right_sides)
+    assert structure.residual(inverse_of(net, prepared)(prepared.right_sides)) <= 1e-12
     other = twin(problem)
     with torch.no_grad():
-        assert structure.residual(other(prepare_for(other, problem))) > 1e-3
+        free = other(prepare_for(other, problem)) - prepared.values
+    assert structure.residual(prepared.reduce(free)) > 1e-3
 
 
-@pytest.mark.parametrize(("name", "options"), [case for case in CASES if "hats" not in case[1]])
+@pytest.mark.parametrize(("name", "options"), CASES)
 def test_what_the_functions_can_express_is_solved_exactly(name: str, options: dict[str, int]) -> None:
     problem, net, prepared = made(name, options)
     basis = inverse_of(net, prepared).basis
@@ -180,9 +160,8 @@ def test_what_the_functions_can_express_is_solved_exactly(name: str, options: di
     with torch.no_grad():
         found = net(prepare_for(net, told)).numpy()
     matrix = unknowns(problem).T @ problem.stiffness @ unknowns(problem)
-    # Loads hold u as well as their rounding lets them.
-    bound = 1e-15 * np.linalg.cond(matrix.toarray()) + 1e-13
-    assert abs(found - u).max() <= 10.0 * bound * abs(u).max()
+    # As far as loads say what u is: their rounding, times the condition of the matrix.
+    assert abs(found - u).max() <= 1e-14 * np.linalg.cond(matrix.toarray()) * abs(u).max()
 
 
 def test_of_all_that_the_functions_can_express_the_answer_is_nearest_in_energy() -> None:
@@ -233,21 +212,16 @@ def test_any_weights_precondition_conjugate_gradients(seed: int) -> None:
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_solutions_are_linear_in_loads_and_boundary_values_together(name: str, options: dict[str, int]) -> None:
     problem, net, _ = made(name, options)
-    loads, values = (np.stack(part) for part in zip(*[(problem.loads, problem.values)] * 2, strict=True))
-    loads, values = (
-        problem.loads @ [[1.0, 0.0, 2.0], [0.0, 1.0, -3.0], [0.0, 0.0, 0.0]],
-        problem.values @ [[1.0, 0.0, 2.0], [0.0, 1.0, -3.0], [0.0, 0.0, 0.0]],
-    )
+    told = with_data(problem, problem.loads @ COMBINED, problem.values @ COMBINED)
     with torch.no_grad():
-        one, other, both = net(prepare_for(net, with_data(problem, loads, values))).T
+        one, other, both = net(prepare_for(net, told)).T
     size = max(float(one.abs().max()), float(other.abs().max()))
-    assert float((both - (2.0 * one - 3.0 * other)).abs().max()) <= 5e-12 * size
+    assert float((both - (2.0 * one - 3.0 * other)).abs().max()) <= 1e-12 * size
 
 
 def test_the_twin_is_linear_as_far_as_its_floating_point_type_lets_it() -> None:
     problem = poisson("holes", features=1)
-    change = np.array([[1.0, 0.0, 2.0], [0.0, 1.0, -3.0], [0.0, 0.0, 0.0]])
-    told = with_data(problem, problem.loads @ change, problem.values @ change)
+    told = with_data(problem, problem.loads @ COMBINED, problem.values @ COMBINED)
     one, other, both = solution(twin(problem), told).T
     torch.testing.assert_close(both, 2.0 * one - 3.0 * other, rtol=0, atol=1e-12 * float(one.abs().max()))
 
@@ -265,112 +239,6 @@ def test_landmarks_exchange_data_linearly_and_only_through_kernels() -> None:
         changed[3] += 1.0
         same = (process(alone, q, changed) == process(alone, q, one)).all(dim=2).all(dim=1)
         assert same.tolist() == [number != 3 for number in range(7)]
-
-
-@settings(max_examples=10)
-@given(seed=st.integers(0, 1000))
-def test_renumbered_nodes_give_the_renumbered_solution(seed: int) -> None:
-    order = np.random.default_rng(seed).permutation
-    for problem, options in (
-        (poisson("holes", features=1), {"smoothing": 1}),
-        (poisson(nodes=24, levels=2), {"level": 1, "hats": 1, "smoothing": 1}),
-        (elasticity(), {}),
-        (islands(), {}),
-    ):
-        numbers = order(len(problem.points))
-        c = problem.components
-        dofs = (c * numbers[:, None] + np.arange(c)).ravel()
-        for net in (network(problem, seed=seed, **options), twin(problem, seed=seed)):
-            u, other = solution(net, problem), solution(net, renumbered(problem, numbers))
-            torch.testing.assert_close(other, u[dofs], rtol=0, atol=1e-10 * float(u.abs().max()))
-
-
-@pytest.mark.parametrize("options", [{"smoothing": 1}, {"level": 1, "hats": 1}, {"landmarks": 30}])
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("kind", ["square", "holes"])
-def test_the_solution_moves_turns_and_is_mirrored_with_the_domain(kind: str, place: str, options: dict) -> None:
-    meshes, ways = nested(triangles(kind, nodes=50, moved=True), 1)
-    moved = [placed(mesh, PLACES[place], (3.0, -2.0)) for mesh in meshes]
-    one, other = (poisson_on(part, ways, features=1) for part in (meshes, moved))
-    for net in (network(one, **options), twin(one)):
-        u, turned = solution(net, one), solution(net, other)
-        torch.testing.assert_close(turned, u, rtol=0, atol=1e-10 * float(u.abs().max()))
-
-
-@pytest.mark.parametrize("options", [{"smoothing": 1}, {"level": 1, "hats": 1}])
-@pytest.mark.parametrize("place", PLACES)
-def test_displacements_turn_with_the_body(place: str, options: dict[str, int]) -> None:
-    matrix = PLACES[place]
-    meshes, ways = nested(triangles("l-shape", nodes=40, moved=True, seed=3), 1)
-    moved = [placed(mesh, matrix, (3.0, -2.0)) for mesh in meshes]
-    # Clamped where it is held, as one component alone is held in other axes only after a quarter.
-    quarter = place == "a quarter"
-    one, other = (elasticity_on(part, ways, clamped=not quarter) for part in (meshes, moved))
-    if quarter:
-        other = replace(other, fixed=other.fixed[:, ::-1])
-
-    def turn(field: np.ndarray) -> np.ndarray:
-        return np.einsum("xy,nym->nxm", matrix, field.reshape(-1, 2, field.shape[1])).reshape(field.shape)
-
-    other = with_data(other, turn(one.loads), turn(one.values))
-    np.testing.assert_allclose(other.solutions, turn(one.solutions), rtol=0, atol=1e-9)
-    net = network(one, **options)
-    u, turned = solution(net, one).numpy(), solution(net, other).numpy()
-    np.testing.assert_allclose(turned, turn(u), rtol=0, atol=1e-10 * abs(u).max())
-
-
-@pytest.mark.parametrize("options", [{"smoothing": 1}, {"level": 1, "hats": 1}])
-def test_on_a_domain_three_times_as_large_the_same_source_gives_nine_times_the_solution(options: dict) -> None:
-    meshes, ways = nested(triangles("holes", nodes=50, moved=True), 1)
-    one = poisson_on(meshes, ways, features=1)
-    other = poisson_on([placed(mesh, 3.0 * np.eye(2)) for mesh in meshes], ways, features=1)
-    other = with_data(other, other.loads, 9.0 * other.values)
-    net = network(one, **options)
-    u, large = solution(net, one), solution(net, other)
-    torch.testing.assert_close(large, 9.0 * u, rtol=0, atol=1e-10 * float(large.abs().max()))
-
-
-def smooth(kind: str, levels: int, *, moved: bool) -> OperatorProblem:
-    """Return a problem with smooth data on a mesh that is refined so often."""
-    meshes, ways = nested(triangles(kind, nodes=60, seed=1, moved=moved), levels)
-    problem, x = poisson_on(meshes, ways), meshes[-1].points
-    sources = np.stack([np.sin(5.0 * x[:, 0]) + x[:, 1], np.ones(len(x))], axis=1)
-    return with_data(
-        replace(problem, solutions=sources, loads=sources, values=sources),
-        problem.mass @ sources,
-        np.stack([x[:, 0] ** 2, np.zeros(len(x))], axis=1),
-    )
-
-
-def relative_error(net: SPON, problem: OperatorProblem) -> float:
-    prepared = prepare_for(net, problem)
-    with torch.no_grad():
-        return float(prepared.error(net(prepared)).mean())
-
-
-@pytest.mark.parametrize("wild", [0.0, 0.3])
-@pytest.mark.parametrize("kind", ["square", "holes"])
-def test_the_same_weights_serve_all_resolutions_and_moved_meshes(kind: str, wild: float) -> None:
-    net = network(smooth(kind, 0, moved=False), wild=wild, landmarks=16)
-    errors = {
-        moved: [relative_error(net, smooth(kind, level, moved=moved)) for level in range(1, 4)]
-        for moved in (False, True)
-    }
-    for moved, some in errors.items():
-        print(
-            f"{kind}, weights changed by {wild:g}, {'moved' if moved else 'not moved'}: "
-            + ", ".join(f"{error:.4f}" for error in some)
-        )
-        # What it cannot express is not less on fine meshes, and not much more.
-        assert some[2] < 0.1 and some[2] < 2.0 * some[1]
-    assert 0.4 < errors[True][2] / errors[False][2] < 2.5
-
-
-def test_more_landmarks_make_smaller_errors() -> None:
-    problem = smooth("holes", 2, moved=True)
-    errors = [relative_error(network(problem, wild=0.0, landmarks=count), problem) for count in (8, 32, 128)]
-    print("errors with 8, 32, 128 landmarks: " + ", ".join(f"{error:.4f}" for error in errors))
-    assert errors[2] < 0.3 * errors[1] < 0.3 * 0.7 * errors[0]
 
 
 def first_parameters(net: nn.Module) -> list[nn.Parameter]:
@@ -410,7 +278,7 @@ def test_gradients_are_those_of_finite_differences(name: str, options: dict[str,
 
 
 def test_weights_that_are_not_finite_leave_the_boundary_values() -> None:
-    problem, net, prepared = made("square", {})
+    _, net, prepared = made("square", {})
     with torch.no_grad():
         next(net.parameters()).fill_(torch.nan)
         u = net(prepared)
@@ -444,7 +312,7 @@ def test_problems_that_were_prepared_for_another_network_are_refused_in_one_line
     problem = poisson(nodes=20, levels=1)
     net = network(problem, **options)
     got, expected = (f"{bool(kind.get('level'))}, {bool(kind.get('hats'))}" for kind in ({}, options))
-    with pytest.raises(ValueError, match="^problem: got one prepared with a coarser level ") as caught:
+    with pytest.raises(ValueError, match=r"^problem: got one prepared with a coarser level ") as caught:
         net(prepare(problem, landmark_count=8))
     assert str(caught.value).endswith(f"expected {expected}; use prepare_for") and "\n" not in str(caught.value)
     with pytest.raises(ValueError, match=f"expected {got}; use prepare_for$"):

@@ -1,0 +1,283 @@
+"""Networks that advance a state: one step of a nonlinear problem, and many after each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from learned.operators.encode_process_decode import MessagePassing
+from learned.operators.multigrid_processor import LeveledGraph, MultigridProcessor, leveled_graph
+from learned.operators.nodes import NODE_FEATURES, node_weights
+from learned.operators.rollout_structures import water
+from learned.operators.structure import Dirichlet, Structure
+from learned.operators.trajectory import OperatorTrajectory
+from learned.sparse import SparseMap, sparse_map
+
+# Families whose first component is a depth of water.
+WATER = ("dam_break",)
+# Parameters that a step depends on besides the state, of each family; those that are loads grow with ``times``.
+_TOLD: dict[str, tuple[tuple[str, bool], ...]] = {"hyperelastic": (("height", False), ("pressure", True))}
+# Ways to impose structure on water: volume and depths, or that and the energy.
+FREE, CONSERVATIVE, DISSIPATIVE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A trajectory as networks take it. In float64, but for the graph, which is of the network's type.
+
+    Attributes
+    ----------
+    graph
+        Nodes of all levels.
+    mass
+        Mass matrix of the scalar space.
+    weights
+        Shares of volume of the nodes, shape (n,).
+    fields
+        States, shape (steps, n, c).
+    times
+        When, shape (steps,).
+    fixed
+        Numbers of degrees of freedom that are given at all times, shape (f,), int64.
+    told
+        Parameters that a step depends on, with which it ends, shape (steps, p).
+    kind
+        Name of the family.
+    """
+
+    graph: LeveledGraph
+    mass: SparseMap
+    weights: Tensor
+    fields: Tensor
+    times: Tensor
+    fixed: Tensor
+    told: Tensor
+    kind: str
+
+    @property
+    def steps(self) -> int:
+        """Number of states."""
+        return len(self.times)
+
+    def states(self, numbers: Sequence[int]) -> Tensor:
+        """Return states of these numbers, shape (n c, m)."""
+        return self.fields[list(numbers)].reshape(len(numbers), -1).T
+
+    def structure(self, level: int, before: Tensor, numbers: Sequence[int]) -> Structure | None:
+        """Return what the states of these numbers have, which follow ``before``; None if nothing is known.
+
+        Boundary values at their times where there are any: so with beams and flows. The divergence of flows is none:
+        velocities are those of quadratic elements, which no stream function gives. With water the volume and depths,
+        from ``DISSIPATIVE`` on the energy too; budgets of single cells would need fluxes through facets, which
+        trajectories do not hold.
+        """
+        if level == FREE:
+            return None
+        # Structures are on the CPU wherever the network is.
+        if self.kind in WATER:
+            weights, depths = self.weights.cpu(), self.fields[0, :, 0].cpu()
+            last = before.cpu() if level == DISSIPATIVE else None
+            return water(weights, float(weights @ depths), self.fields.shape[2], last)
+        if len(self.fixed):
+            values = self.states(numbers)[self.fixed].cpu()
+            return Dirichlet(self.fixed.cpu(), values, size=self.fields[0].numel())
+        return None
+
+
+def prepare_rollout(trajectory: OperatorTrajectory, *, dtype: torch.dtype = torch.float32) -> Rollout:
+    """Return a trajectory as networks take it."""
+    t, told = trajectory, _TOLD.get(trajectory.kind, ())
+    columns = [(t.times if load else np.ones(t.steps)) * t.parameters[name] for name, load in told]
+    weights = node_weights(t.mass)
+    return Rollout(
+        graph=leveled_graph(t.points, t.mass, t.fixed, t.features, t.edges, t.coarse, dtype=dtype),
+        mass=sparse_map(t.mass),
+        weights=torch.from_numpy(weights),
+        fields=torch.from_numpy(t.fields),
+        times=torch.from_numpy(t.times),
+        fixed=torch.from_numpy(np.flatnonzero(t.fixed)),
+        told=torch.from_numpy(np.stack(columns, axis=1) if columns else np.zeros((t.steps, 0))),
+        kind=t.kind,
+    )
+
+
+class RolloutNetwork(nn.Module):
+    r"""Advance the state of a nonlinear problem by a time step, or a load step.
+
+    .. math:: u^{k+1} = S^{k+1}\Big(u^k + \Delta t\, r\, N\big(\mathrm{process}(u^k, g^{k+1} - u^k, p^{k+1})\big)\Big)
+
+    with the state and, where there are boundary values g, the way to those of the next state, both over the spread of
+    the field, parameters p, and the size r of rates of change in the data of training. S is the structure of the family
+    of problems, see ``Rollout.structure``. Guaranteed, whatever the weights, after any number of steps: boundary values
+    to the last bit; of water, depths that are nowhere negative and the volume of the first state to 1e-13 (relative),
+    and an energy that does not grow if asked for.
+
+    Parameters
+    ----------
+    components, features, told
+        Of each node; coefficients in the nodes; parameters of a step.
+    dimension
+        Of the domain. The last so many components are those of a vector: their sizes are measured together.
+    structure
+        0: none, the twin; 1: boundary values, volume and depths; 2: also an energy that does not grow, of water.
+    levels
+        Coarser levels that are used; 0 for messages on the finest alone.
+    width, channels, coarse, light, heavy
+        See ``MultigridProcessor``; without levels there are ``light`` exchanges, of ``width`` and ``channels``.
+
+    Notes
+    -----
+    Increments instead of states, as in Pfaff et al., arXiv 2010.03409, section 3.2.
+    """
+
+    mean: Tensor
+    spread: Tensor
+    rate: Tensor
+    usual: Tensor
+
+    def __init__(
+        self,
+        *,
+        components: int,
+        features: int = 0,
+        told: int = 0,
+        dimension: int = 2,
+        structure: int = CONSERVATIVE,
+        levels: int = 2,
+        width: int = 32,
+        channels: int = 16,
+        coarse: int = 48,
+        light: int = 2,
+        heavy: int = 4,
+    ):
+        super().__init__()
+        self.components, self.dimension, self.structure = components, dimension, structure
+        self.sizes = NODE_FEATURES + features, told
+        common = {
+            "told": NODE_FEATURES + features,
+            "inputs": 2 * components + told + 1,
+            "outputs": components,
+            "width": width,
+            "channels": channels,
+            "directions": dimension,
+        }
+        self.processor: nn.Module
+        if levels:
+            self.processor = MultigridProcessor(**common, coarse=coarse, light=light, heavy=heavy, levels=levels)
+        else:
+            self.processor = MessagePassing(**common, messages=light)
+        for name, size in (("mean", components), ("spread", components), ("rate", components), ("usual", told)):
+            self.register_buffer(name, torch.zeros(size) if name == "mean" else torch.ones(size))
+
+    def measure(self, rollouts: Sequence[Rollout]) -> None:
+        """Take mean and spread of states, the size of rates and of parameters from some trajectories."""
+        scalars = self.components - self.dimension
+        states = torch.cat([part.fields.reshape(-1, self.components) for part in rollouts])
+        rates = torch.cat(
+            [(part.fields.diff(dim=0) / part.times.diff()[:, None, None]).flatten(0, 1) for part in rollouts]
+        )
+        mean = states.mean(0)
+        # A mean of vectors would be a direction that is special.
+        mean[max(scalars, 0) :] = 0.0
+        spread, rate = (_together(part.square().mean(0), scalars).sqrt() for part in (states - mean, rates))
+        told = torch.cat([part.told for part in rollouts]).abs().mean(0)
+        for name, value in (("mean", mean), ("spread", spread), ("rate", rate), ("usual", told)):
+            getattr(self, name).copy_(torch.where(value > 0, value, 1.0) if name != "mean" else value)
+
+    def forward(self, rollout: Rollout, state: Tensor, starts: Sequence[int]) -> Tensor:
+        """Return the states that follow.
+
+        Parameters
+        ----------
+        rollout
+            The trajectory: its geometry, boundary values and parameters.
+        state
+            Degrees of freedom of m states, shape (n c, m), float64.
+        starts
+            The number of each in the trajectory, m of them.
+
+        Returns
+        -------
+        Tensor
+            Shape (n c, m), float64.
+
+        Raises
+        ------
+        ValueError
+            For a trajectory with other numbers of components, features or parameters.
+        """
+        n, c = rollout.fields.shape[1:]
+        got = c, rollout.graph.nodes.shape[1], rollout.told.shape[1]
+        if got != (self.components, *self.sizes):
+            raise ValueError(
+                f"rollout: got {got[0]} components, {got[1]} numbers of a node and {got[2]} parameters, expected "
+                f"{(self.components, *self.sizes)}; make the network for this family of problems"
+            )
+        ends = [start + 1 for start in starts]
+        steps = rollout.times[ends] - rollout.times[list(starts)]
+        u = state.reshape(n, c, -1)
+        change = self.rate.double()[:, None] * steps
+        h = self.processor(rollout.graph, self._inputs(rollout, u, ends, change))
+        raw = (u + change * h.transpose(1, 2).double()).reshape(n * c, -1)
+        structure = rollout.structure(self.structure, state, ends)
+        return raw if structure is None else structure(raw.cpu()).to(raw.device)
+
+    def roll(self, rollout: Rollout, state: Tensor, starts: Sequence[int], count: int) -> list[Tensor]:
+        """Return ``count`` states after each other, each of shape (n c, m)."""
+        states = []
+        for step in range(count):
+            state = self(rollout, state, [start + step for start in starts])
+            states.append(state)
+        return states
+
+    def distance(self, rollout: Rollout, u: Tensor, v: Tensor) -> Tensor:
+        r"""Return the distance of states in L2 over the spread of each component, root mean square, shape (m,).
+
+        .. math:: d^2 = \frac{1}{c\,|\Omega|} \sum_a \frac{\|u_a - v_a\|^2}{s_a^2}
+        """
+        n, c = rollout.fields.shape[1:]
+        wrong = ((u - v).reshape(n, c, -1) / self.spread.double()[:, None]).reshape(n, -1)
+        square = (wrong * rollout.mass(wrong)).sum(0).reshape(c, -1).mean(0) / rollout.weights.sum()
+        # The root of nothing has no slope.
+        return square.clamp_min(1e-24).sqrt()
+
+    def _inputs(self, rollout: Rollout, u: Tensor, ends: Sequence[int], change: Tensor) -> Tensor:
+        """Return what nodes are told of the state and the step, shape (n, m, 2 c + p + 1)."""
+        n, c, m = u.shape
+        scaled = (u - self.mean.double()[:, None]) / self.spread.double()[:, None]
+        way = torch.zeros(n * c, m, dtype=u.dtype, device=u.device)
+        way[rollout.fixed] = (rollout.states(ends) - u.reshape(n * c, m))[rollout.fixed]
+        told = (rollout.told[ends] / self.usual.double()).T.expand(n, -1, -1)
+        # Of the step itself how long it is, as a share of the time in which the state changes by its spread.
+        length = (change / self.spread.double()[:, None]).mean(0).expand(n, 1, -1)
+        parts = [scaled, way.reshape(n, c, m) / change, told, length]
+        return torch.cat(parts, dim=1).transpose(1, 2).to(rollout.graph.nodes.dtype)
+
+
+def structure_residual(rollout: Rollout, states: Sequence[Tensor]) -> float:
+    """Return the greatest residual of boundary values, or of volume and depths, on states after each other.
+
+    Parameters
+    ----------
+    rollout
+        The trajectory, whose first state has led to the states.
+    states
+        Of shape (n c, 1), constrained or not.
+    """
+    worst = 0.0
+    for number, (before, state) in enumerate(pairwise([rollout.states([0]), *states])):
+        structure = rollout.structure(CONSERVATIVE, before, [number + 1])
+        worst = max(worst, 0.0 if structure is None else structure.residual(state))
+    return worst
+
+
+def _together(squares: Tensor, scalars: int) -> Tensor:
+    """Return mean squares with those of the last components, which are a vector's, replaced by their mean."""
+    result = squares.clone()
+    result[max(scalars, 0) :] = squares[max(scalars, 0) :].mean()
+    return result
