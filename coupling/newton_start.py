@@ -42,7 +42,8 @@ class NewtonStart:
 
     with S the approximate inverse of the derivative of F somewhere, as at the first start, and t = 1, or 1/2 where only
     this makes that norm fall to the share ``least``; where neither does, u stays. So u is never further away in this
-    norm than at first: about that of the error in energy, whatever the mesh, as S is symmetric positive definite.
+    norm than at first: about that of the error in energy, whatever the mesh, as S is symmetric positive definite. This
+    bounds no number of iterations: of a beam that turns far, for one, Newton's method may need one more from there.
 
     Parameters
     ----------

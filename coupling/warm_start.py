@@ -44,9 +44,9 @@ class WarmStart:
     gradients are optimal; a network's prediction may be within a percent of the solution and its residual larger than
     b, as that counts what is rough by :math:`1/h^2`.
 
-    The solver's tolerance stays what it is, relative to b as for a start at zero: what comes out is as good. Set up
-    once, each right-hand side costs a prediction and a product with A; PETSc's own test besides applies the
-    preconditioner once, unless ``ksp_norm_type`` is ``unpreconditioned``.
+    The solver's tolerance stays what it is, relative to b as for a start at zero: what comes out is as good. That it
+    takes fewer iterations is likely, not certain. Set up once, each right-hand side costs a prediction and a product
+    with A; PETSc's own test besides applies the preconditioner once, unless ``ksp_norm_type`` is ``unpreconditioned``.
 
     Parameters
     ----------

@@ -56,7 +56,8 @@ class OperatorProblem:
     loads
         b, shape (N, m).
     values
-        A lifting of g, shape (N, m): g at fixed degrees of freedom, anything elsewhere.
+        A lifting of g, shape (N, m): g at fixed degrees of freedom, something smooth elsewhere. With 0 there, ``SPON``
+        has to make up for a layer of one cell, and its error grows as the mesh is refined.
     solutions
         u, shape (N, m).
     coarse

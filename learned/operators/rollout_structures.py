@@ -13,6 +13,8 @@ from learned.operators.structure.data import Numbers, as_columns
 
 # Beside a factor that is limited: what rounding could make of it.
 _MARGIN = 1e-12
+# Below it a root has no slope that means anything.
+_TINY = 1e-300
 # Of the mean depth: shallower columns of water do not move, as momentum over depth would be rounding.
 _DRY = 1e-3
 
@@ -65,14 +67,16 @@ class FallingEnergy(Structure):
 
     .. math:: E(h, q) = \sum_i w_i \Big(\tfrac12 g h_i^2 + \frac{|q_i|^2}{2 h_i}\Big)
 
-    of raw depths H and discharges Q. Towards them from the state before the depths go as far as their potential energy
-    stays below the energy before; then the discharges are scaled by one number, if need be:
+    of raw depths H and discharges Q. If they have more than the state before, :math:`E^n`, the excess is taken from
+    potential and kinetic energy alike: depths go towards the raw ones as far as their potential energy P allows, then
+    the discharges are scaled by one number,
 
-    .. math:: h = h^n + \theta\,(H - h^n),\qquad q = s\,Q,\qquad \theta, s \in [0, 1]
+    .. math:: h = h^n + \theta\,(H - h^n),\quad P(h) \le \max\big(P(h^n),\ E^n P(H) / E(H, Q)\big),\qquad
+              q = s\,Q,\quad E(h, q) \le E^n
 
-    each the largest possible, by the roots of quadratic equations. Columns shallower than a thousandth of the mean
-    depth do not move. Guaranteed, for raw depths that are nowhere negative: :math:`E(u) \le E(u^n)\,(1 + 10^{-13})`
-    (rounding); volume and bounds that the raw depths and those before have in common stay, as depths are means of both.
+    with the largest theta and s in [0, 1], the roots of quadratic equations. Columns shallower than a thousandth of the
+    mean depth do not move. Guaranteed, for raw depths that are nowhere negative: :math:`E(u) \le E^n` (1e-13, rounding);
+    volume and bounds that the raw depths and those before have in common stay, as depths are means of both.
 
     The residual is the growth of the energy over that before, 0 if it falls; infinite for depths that are negative, or
     zero where there is a discharge.
@@ -126,23 +130,25 @@ class FallingEnergy(Structure):
         return self._joined(depth, torch.where(dry[:, None], 0.0, discharge))
 
     def _impose(self, raw: Tensor) -> Tensor:
+        raw = self.still_where_dry(raw)
         first, _ = self._split(self.before)
         last, discharge = self._split(raw)
-        energy, change = self.energy(self.before), last - first
-        # The potential energy along the way is rest + slope theta + curve theta^2.
+        most, least, wanted = self.energy(self.before), self._potential(first), self._potential(last)
+        much = wanted + self._kinetic(last, discharge) > most
+        room = torch.maximum(least, most * wanted / (wanted + self._kinetic(last, discharge))) - least
+        # The potential energy along the way is least + slope theta + curve theta^2.
+        change = last - first
         slope = self.gravity * (self.weights * first * change).sum(0)
         curve = 0.5 * self.gravity * (self.weights * change.square()).sum(0)
-        room = energy - self._potential(first)
-        high = self._potential(last) > energy
-        root = (slope.square() + 4.0 * curve * room).clamp_min(1e-300).sqrt()
-        share = torch.where(high, (root - slope) / torch.where(high, 2.0 * curve, 1.0), 1.0).clamp(0.0, 1.0)
-        depth = first + torch.where(high, (1.0 - _MARGIN) * share, 1.0) * change
+        high = much & (wanted - least > room)
+        root = (slope.square() + 4.0 * curve * room).clamp_min(_TINY).sqrt()
+        share = ((root - slope) / torch.where(high, 2.0 * curve, 1.0)).clamp(0.0, 1.0)
+        depth = torch.where(high, first + (1.0 - _MARGIN) * share * change, last)
         _, moving = self._split(self.still_where_dry(self._joined(depth, discharge)))
-        kinetic, left = self._kinetic(depth, moving), energy - self._potential(depth)
-        fast = kinetic > left
-        scale = (left.clamp_min(0.0) / torch.where(fast, kinetic, 1.0)).clamp_min(1e-300).sqrt()
-        moving = torch.where(fast, (1.0 - _MARGIN) * scale, 1.0) * moving
-        return self._joined(depth, moving)
+        kinetic, left = self._kinetic(depth, moving), most - self._potential(depth)
+        fast = much & (kinetic > left)
+        scale = (left / torch.where(fast, kinetic, 1.0)).clamp_min(_TINY).sqrt()
+        return self._joined(depth, torch.where(fast, (1.0 - _MARGIN) * scale, 1.0) * moving)
 
     def _violation(self, u: Tensor) -> float:
         depth, discharge = self._split(u)

@@ -7,8 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from learned.operators.nodes import NODE_FEATURES
-from learned.operators.prepared import PreparedProblem
+from learned.operators.prepared import PreparedProblem, check_told
 
 # The least eigenvalue of the Laplacian on a square of area one: sources over it are of the size of solutions.
 _EIGENVALUE = 2.0 * math.pi**2
@@ -42,12 +41,7 @@ def scaled_data(problem: PreparedProblem, *, components: int, features: int) -> 
     ValueError
         If the problem has other numbers of components or of features.
     """
-    told = problem.graph.nodes.shape[1] - NODE_FEATURES
-    if (problem.components, told) != (components, features):
-        raise ValueError(
-            f"problem: got {problem.components} components and {told} features of each node, expected {components} "
-            f"and {features}; make the network with components={problem.components}, features={told}"
-        )
+    check_told(problem, features=features, components=components)
     weights = problem.graph.weights.double()[:, None, None]
     n, volume = len(weights), weights.sum()
     b, g = (part.reshape(n, components, -1) for part in (problem.loads, problem.values))

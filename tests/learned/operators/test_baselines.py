@@ -243,10 +243,10 @@ def test_a_plain_network_refuses_other_meshes() -> None:
 def test_other_components_and_features_are_refused(network: nn.Module) -> None:
     with pytest.raises(
         ValueError,
-        match="got 1 components and 2 features of each node, expected 1 and 0; make the network with components=1, fea",
+        match="got 2 features of each node, expected 0; make the network with features=2",
     ):
         network(prepared(problem_on(grid(), features=2)))
-    with pytest.raises(ValueError, match="got 2 components and 0 features"):
+    with pytest.raises(ValueError, match="got 2 components of each node, expected 1"):
         network(prepared(problem_on(grid(), components=2)))
     with pytest.raises(ValueError, match="got nodes of 3 components in 2 dimensions, expected one component for each"):
         MeshGraphNet(components=3)(prepared(problem_on(grid(), components=3)))

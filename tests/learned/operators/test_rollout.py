@@ -1,4 +1,4 @@
-"""Networks that advance states: what rollouts keep whatever the weights, and that figures and losses are what they say."""
+"""Networks that advance states: what rollouts keep whatever the weights, and that figures are what they say."""
 
 from __future__ import annotations
 
@@ -108,31 +108,30 @@ def test_states_with_too_much_energy_get_the_largest_shares_that_they_may_have()
     seen = set()
     for seed in range(12):
         areas, before, raw = states_of_water(seed, m=1)
-        # More and more even depths before, so that the way to the raw ones leads up.
-        first = before.reshape(20, 3).numpy().copy()
+        # Depths before that are more and more even, so that the way to the raw ones leads up.
+        first, last = (part.reshape(20, 3).numpy().copy() for part in (before, raw))
         first[:, 0] += (seed / 12.0) * (8.0 / areas.sum() - first[:, 0])
-        before = torch.from_numpy(first.reshape(60, 1))
-        u = FallingEnergy(areas, before)(raw).reshape(20, 3).numpy()
-        most, last = energy(areas, first), raw.reshape(20, 3).numpy()
+        u = FallingEnergy(areas, first.reshape(60, 1))(raw).reshape(20, 3).numpy()
         share = (u[:, 0] - first[:, 0]) / (last[:, 0] - first[:, 0])
         scale = u[:, 1:] / last[:, 1:]
         assert np.ptp(share) <= 1e-9 and np.ptp(scale) <= 1e-9
-        theta, s = share.mean(), scale.mean()
+        theta, s, most = share.mean(), scale.mean(), energy(areas, first)
         assert 0.0 <= theta <= 1.0 + 1e-12 and 0.0 <= s <= 1.0 + 1e-12
-        assert energy(areas, u) <= most * (1.0 + 1e-13)
-
-        def potential(share: float, first: np.ndarray = first, last: np.ndarray = last) -> float:
-            return float(areas @ (first[:, 0] + share * (last[:, 0] - first[:, 0])) ** 2 / 2.0)
-
+        assert energy(areas, last) > most >= energy(areas, u)
+        potentials = [energy(areas, mixed(first, last, part, 0.0)) for part in (0.0, theta, theta + 1e-6, 1.0)]
+        allowed = max(potentials[0], most * potentials[3] / energy(areas, last))
+        assert potentials[1] <= allowed * (1.0 + 1e-13)
         # A little more of either would be too much.
         if theta < 1.0 - 1e-9:
-            assert potential(theta + 1e-6) > most
+            assert potentials[2] > allowed
             seen.add("depths")
-        elif s < 1.0 - 1e-9:
-            kinetic = energy(areas, np.column_stack([u[:, 0], last[:, 1:]])) - potential(theta)
-            assert potential(theta) + (s + 1e-6) ** 2 * kinetic > most
-            seen.add("discharges")
+        assert energy(areas, mixed(first, last, theta, s + 1e-6)) > most
+        seen.add("discharges" if s < 1.0 - 1e-9 else "none")
     assert seen == {"depths", "discharges"}
+
+
+def mixed(first: np.ndarray, last: np.ndarray, theta: float, s: float) -> np.ndarray:
+    return np.column_stack([first[:, 0] + theta * (last[:, 0] - first[:, 0]), s * last[:, 1:]])
 
 
 def test_states_with_less_energy_stay_as_they_are() -> None:
@@ -159,8 +158,11 @@ def test_nearly_dry_columns_do_not_move() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_gradients_of_falling_energy_are_those_of_finite_differences(seed: int) -> None:
-    areas, before, raw = states_of_water(seed, m=2)
-    assert torch.autograd.gradcheck(FallingEnergy(areas, before), raw.requires_grad_(), atol=1e-6)
+    areas, before, raw = states_of_water(seed, m=1)
+    few = slice(0, 15)
+    structure = FallingEnergy(areas[:5], before[few])
+    assert structure.residual(raw[few]) > 1e-3
+    assert torch.autograd.gradcheck(structure, raw[few].clone().requires_grad_(), atol=1e-6)
 
 
 def test_components_have_their_own_structures() -> None:
