@@ -142,13 +142,16 @@ def make_dataset(
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     number = DATASETS[name][1] if count is None else count
     if name == "operators":
-        of_problem = None if problem in TRAJECTORIES else number
-        samples = operator_samples(str(problem), seed, count=of_problem if count is None else count)
+        # Trajectories have their own number.
+        own = count is None and problem in TRAJECTORIES
+        samples = operator_samples(str(problem), seed, count=None if own else number)
+    elif name == "labels":
+        samples = label_samples(number, seed)
     else:
-        samples = label_samples(number, seed) if name == "labels" else mover_samples(number, seed, labels=labels)
+        samples = mover_samples(number, seed, labels=labels)
     made = write_samples(path, samples, name=name, processes=processes, console=console)
-    number = samples.settings.samples
-    console.print(f"written: {path}, {made} samples made, {number - made} were there")
+    there = samples.settings.samples - made
+    console.print(f"written: {path}, {made} samples made, {there} were there")
     return path
 
 

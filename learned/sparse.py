@@ -60,14 +60,13 @@ class SparseMap:
 
 
 def sparse_map(matrix, dtype: torch.dtype = torch.float64) -> SparseMap:
-    """Return a matrix of scipy as a map of tensors."""
-    entries = sparse.coo_array(matrix)
-    return SparseMap(
-        torch.from_numpy(entries.row.astype(np.int64)),
-        torch.from_numpy(entries.col.astype(np.int64)),
-        torch.from_numpy(np.asarray(entries.data, dtype=np.float64)).to(dtype),
-        entries.shape,
-    )
+    """Return a matrix of scipy as a map of tensors; entries at one place add up."""
+    rows = sparse.csr_array(matrix)
+    result = object.__new__(SparseMap)
+    result.shape = rows.shape
+    # Sorting is left to scipy, which is several times faster than torch at it.
+    result._forward, result._backward = _of_scipy(rows, dtype), _of_scipy(sparse.csr_array(rows.T), dtype)
+    return result
 
 
 def take(values: Tensor, numbers: Tensor, total: SparseMap, *, axis: int = 0) -> Tensor:
@@ -120,10 +119,23 @@ class _Product(torch.autograd.Function):
 
 def _compressed(rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
     with warnings.catch_warnings():
-        # torch says at the first one in a process that compressed rows are in beta.
         warnings.filterwarnings("ignore", message=".*[Ss]parse.*")
         places = torch.stack([rows, columns])
         matrix = torch.sparse_coo_tensor(places, values, shape, device=values.device).coalesce().to_sparse_csr()
-        # The library behind products has 32-bit numbers, to which others are converted in every one.
-        crow, column = matrix.crow_indices().int(), matrix.col_indices().int()
-        return torch.sparse_csr_tensor(crow, column, matrix.values(), shape, device=values.device)
+    # The library behind products has 32-bit numbers, to which others are converted in every one.
+    return _csr_tensor(matrix.crow_indices().int(), matrix.col_indices().int(), matrix.values(), shape)
+
+
+def _of_scipy(matrix: sparse.csr_array, dtype: torch.dtype) -> Tensor:
+    # A copy: what is summed up must not be the caller's.
+    rows = sparse.csr_array(matrix, dtype=np.float64, copy=True)
+    rows.sum_duplicates()
+    crow, column = (torch.from_numpy(part.astype(np.int32)) for part in (rows.indptr, rows.indices))
+    return _csr_tensor(crow, column, torch.from_numpy(rows.data).to(dtype), rows.shape)
+
+
+def _csr_tensor(crow: Tensor, column: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    with warnings.catch_warnings():
+        # torch says at the first one in a process that compressed rows are in beta.
+        warnings.filterwarnings("ignore", message=".*[Ss]parse.*")
+        return torch.sparse_csr_tensor(crow, column, values, shape, device=values.device)

@@ -39,7 +39,7 @@ def train_rollout(request: TrainRequest, watcher: Watcher | None = None) -> Mode
     ValueError
         As ``learned.trainer.run``, and if there are no trajectories, too few, or others.
     """
-    settings, held = TrainingSettings(minutes=8.0, batch=2, learning_rate=2e-3, every=100, warm_up=30), HELD
+    settings, held = TrainingSettings(minutes=8.0, batch=1, learning_rate=2e-3, every=200, warm_up=50), HELD
     if request.smoke:
         settings, held = TrainingSettings(minutes=0.1, batch=2, learning_rate=2e-3, every=20, warm_up=5), SMOKE_HELD
     trajectories = _stored(request, held)

@@ -75,8 +75,9 @@ class FallingEnergy(Structure):
               q = s\,Q,\quad E(h, q) \le E^n
 
     with the largest theta and s in [0, 1], the roots of quadratic equations. Columns shallower than a thousandth of the
-    mean depth do not move. Guaranteed, for raw depths that are nowhere negative: :math:`E(u) \le E^n` (1e-13, rounding);
-    volume and bounds that the raw depths and those before have in common stay, as depths are means of both.
+    mean depth do not move. Guaranteed, for raw depths that are nowhere negative: :math:`E(u) \le E^n` to rounding,
+    1e-13 relative; volume and bounds that the raw depths and those before have in common stay, as depths are means of
+    both.
 
     The residual is the growth of the energy over that before, 0 if it falls; infinite for depths that are negative, or
     zero where there is a discharge.

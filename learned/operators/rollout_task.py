@@ -51,7 +51,7 @@ class RolloutTask:
         If none are left to train on, or one is shorter than ``unroll``.
     """
 
-    def __init__(self, rollouts: Sequence[Rollout], held: int, *, unroll: int = 3, starts: int = 3, noise: float = 0.1):
+    def __init__(self, rollouts: Sequence[Rollout], held: int, *, unroll: int = 3, starts: int = 4, noise: float = 0.1):
         if not 0 < held < len(rollouts):
             raise ValueError(f"held: got {held} of {len(rollouts)}, expected at least one there and one left")
         shortest = min(rollout.steps for rollout in rollouts)

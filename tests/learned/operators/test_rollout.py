@@ -82,7 +82,7 @@ def test_the_energy_of_water_does_not_grow_if_that_is_asked_for() -> None:
         states = rolled(network(rollout, structure=structure, wild=0.5), rollout, 40)
         growths[structure] = np.diff([energy(areas, part.numpy()) for part in (rollout.states([0]), *states)])
     first = energy(areas, rollout.states([0]).numpy())
-    assert growths[DISSIPATIVE].max() <= 0.0 and growths[DISSIPATIVE].min() < -1e-6 * first
+    assert growths[DISSIPATIVE].max() <= 0.0
     assert growths[CONSERVATIVE].max() > 1e-3 * first
 
 
@@ -140,9 +140,7 @@ def test_states_with_less_energy_stay_as_they_are() -> None:
     structure = FallingEnergy(areas, before)
     assert structure.residual(before) == 0.0 and structure.residual(raw) > 1e-3
     assert structure.residual(structure(raw)) <= 1e-13
-    torch.testing.assert_close(
-        structure.energy(raw)[0], torch.tensor(energy(areas, raw[:, 0].numpy())).double(), rtol=1e-13, atol=0
-    )
+    assert float(structure.energy(raw)[0]) == pytest.approx(energy(areas, raw[:, 0].numpy()), rel=1e-13)
 
 
 def test_nearly_dry_columns_do_not_move() -> None:
