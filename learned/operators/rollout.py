@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from learned.operators.draining import Draining, FluxDecoder, facets_of
 from learned.operators.encode_process_decode import MessagePassing
 from learned.operators.multigrid_processor import LeveledGraph, MultigridProcessor, leveled_graph
 from learned.operators.nodes import NODE_FEATURES, node_weights
@@ -22,8 +23,10 @@ from learned.sparse import SparseMap, sparse_map
 WATER = ("dam_break",)
 # Parameters that a step depends on besides the state, of each family; those that are loads grow with ``times``.
 _TOLD: dict[str, tuple[tuple[str, bool], ...]] = {"hyperelastic": (("height", False), ("pressure", True))}
-# Ways to impose structure on water: volume and depths, or that and the energy.
-FREE, CONSERVATIVE, DISSIPATIVE = 0, 1, 2
+# Ways to impose structure on water: on volume and depths, on these and the energy, on the budget of each cell.
+FREE, CONSERVATIVE, DISSIPATIVE, LOCAL = range(4)
+# Channels of cells of which amounts through facets are made.
+_FLUX_CHANNELS = 12
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Rollout:
         Parameters that a step depends on, with which it ends, shape (steps, p).
     kind
         Name of the family.
+    facets, draining
+        Of water, see ``facets_of``: cells are neighbours where they have a facet in common. And budgets of cells.
     """
 
     graph: LeveledGraph
@@ -58,6 +63,8 @@ class Rollout:
     fixed: Tensor
     told: Tensor
     kind: str
+    facets: Tensor | None = None
+    draining: Draining | None = None
 
     @property
     def steps(self) -> int:
@@ -73,19 +80,15 @@ class Rollout:
 
         Boundary values at their times where there are any: so with beams and flows. The divergence of flows is none:
         velocities are those of quadratic elements, which no stream function gives. With water the volume and depths,
-        from ``DISSIPATIVE`` on the energy too; budgets of single cells would need fluxes through facets, which
-        trajectories do not hold.
+        with ``DISSIPATIVE`` the energy too; ``LOCAL`` budgets have them all along.
         """
         if level == FREE:
             return None
-        # Structures are on the CPU wherever the network is.
         if self.kind in WATER:
-            weights, depths = self.weights.cpu(), self.fields[0, :, 0].cpu()
-            last = before.cpu() if level == DISSIPATIVE else None
-            return water(weights, float(weights @ depths), self.fields.shape[2], last)
+            volume = float(self.weights @ self.fields[0, :, 0])
+            return water(self.weights, volume, self.fields.shape[2], before if level == DISSIPATIVE else None)
         if len(self.fixed):
-            values = self.states(numbers)[self.fixed].cpu()
-            return Dirichlet(self.fixed.cpu(), values, size=self.fields[0].numel())
+            return Dirichlet(self.fixed, self.states(numbers)[self.fixed], size=self.fields[0].numel())
         return None
 
 
@@ -94,8 +97,13 @@ def prepare_rollout(trajectory: OperatorTrajectory, *, dtype: torch.dtype = torc
     t, told = trajectory, _TOLD.get(trajectory.kind, ())
     columns = [(t.times if load else np.ones(t.steps)) * t.parameters[name] for name, load in told]
     weights = node_weights(t.mass)
+    graph = leveled_graph(t.points, t.mass, t.fixed, t.features, t.edges, t.coarse, dtype=dtype)
+    facets, draining = None, None
+    if t.kind in WATER:
+        facets, divergence = facets_of(graph)
+        draining = Draining(divergence, np.zeros(len(weights)))
     return Rollout(
-        graph=leveled_graph(t.points, t.mass, t.fixed, t.features, t.edges, t.coarse, dtype=dtype),
+        graph=graph,
         mass=sparse_map(t.mass),
         weights=torch.from_numpy(weights),
         fields=torch.from_numpy(t.fields),
@@ -103,6 +111,8 @@ def prepare_rollout(trajectory: OperatorTrajectory, *, dtype: torch.dtype = torc
         fixed=torch.from_numpy(np.flatnonzero(t.fixed)),
         told=torch.from_numpy(np.stack(columns, axis=1) if columns else np.zeros((t.steps, 0))),
         kind=t.kind,
+        facets=facets,
+        draining=draining,
     )
 
 
@@ -115,7 +125,8 @@ class RolloutNetwork(nn.Module):
     the field, parameters p, and the size r of rates of change in the data of training. S is the structure of the family
     of problems, see ``Rollout.structure``. Guaranteed, whatever the weights, after any number of steps: boundary values
     to the last bit; of water, depths that are nowhere negative and the volume of the first state to 1e-13 (relative),
-    and an energy that does not grow if asked for.
+    and an energy that does not grow, or budgets of all cells, if asked for: then depths change by amounts through
+    facets, which ``FluxDecoder`` predicts and ``Draining`` limits.
 
     Parameters
     ----------
@@ -124,7 +135,8 @@ class RolloutNetwork(nn.Module):
     dimension
         Of the domain. The last so many components are those of a vector: their sizes are measured together.
     structure
-        0: none, the twin; 1: boundary values, volume and depths; 2: also an energy that does not grow, of water.
+        0: none, the twin; 1: boundary values, volume and depths; of water 2: also an energy that does not grow; 3: the
+        budget of each cell, depths.
     levels
         Coarser levels that are used; 0 for messages on the finest alone.
     width, channels, coarse, light, heavy
@@ -161,7 +173,7 @@ class RolloutNetwork(nn.Module):
         common = {
             "told": NODE_FEATURES + features,
             "inputs": 2 * components + told + 1,
-            "outputs": components,
+            "outputs": components + (_FLUX_CHANNELS if structure == LOCAL else 0),
             "width": width,
             "channels": channels,
             "directions": dimension,
@@ -171,6 +183,7 @@ class RolloutNetwork(nn.Module):
             self.processor = MultigridProcessor(**common, coarse=coarse, light=light, heavy=heavy, levels=levels)
         else:
             self.processor = MessagePassing(**common, messages=light)
+        self.flux = FluxDecoder(_FLUX_CHANNELS, width=channels, directions=dimension) if structure == LOCAL else None
         for name, size in (("mean", components), ("spread", components), ("rate", components), ("usual", told)):
             self.register_buffer(name, torch.zeros(size) if name == "mean" else torch.ones(size))
 
@@ -223,9 +236,12 @@ class RolloutNetwork(nn.Module):
         u = state.reshape(n, c, -1)
         change = self.rate.double()[:, None] * steps
         h = self.processor(rollout.graph, self._inputs(rollout, u, ends, change))
-        raw = (u + change * h.transpose(1, 2).double()).reshape(n * c, -1)
+        raw = u + change * h[..., :c].transpose(1, 2).double()
+        if self.flux is not None and rollout.draining is not None:
+            depths = self._drained(rollout, u[:, 0], h[..., c:], change[0])
+            return torch.cat([depths[:, None], raw[:, 1:]], dim=1).reshape(n * c, -1)
         structure = rollout.structure(self.structure, state, ends)
-        return raw if structure is None else structure(raw.cpu()).to(raw.device)
+        return raw.reshape(n * c, -1) if structure is None else structure(raw.reshape(n * c, -1))
 
     def roll(self, rollout: Rollout, state: Tensor, starts: Sequence[int], count: int) -> list[Tensor]:
         """Return ``count`` states after each other, each of shape (n c, m)."""
@@ -245,6 +261,18 @@ class RolloutNetwork(nn.Module):
         square = (wrong * rollout.mass(wrong)).sum(0).reshape(c, -1).mean(0) / rollout.weights.sum()
         # The root of nothing has no slope.
         return square.clamp_min(1e-24).sqrt()
+
+    def _drained(self, rollout: Rollout, depths: Tensor, z: Tensor, change: Tensor) -> Tensor:
+        """Return the depths after a step, shape (n, m), of those before, channels (n, m, any) and changes (m,)."""
+        assert self.flux is not None and rollout.facets is not None and rollout.draining is not None
+        graph, weights = rollout.graph, rollout.weights[:, None]
+        between = rollout.facets[0]
+        size = (weights[graph.source[between]] * weights[graph.target[between]]).sqrt()
+        amounts = size * change * self.flux(graph, rollout.facets, z).double()
+        # Noise of training can make depths negative.
+        structure = rollout.draining.after(weights * depths.clamp_min(0.0))
+        contents, _ = structure.split(structure(amounts))
+        return contents / weights
 
     def _inputs(self, rollout: Rollout, u: Tensor, ends: Sequence[int], change: Tensor) -> Tensor:
         """Return what nodes are told of the state and the step, shape (n, m, 2 c + p + 1)."""

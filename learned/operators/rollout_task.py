@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from learned.device import to_device
 from learned.operators.rollout import WATER, Rollout, RolloutNetwork, structure_residual
 from learned.operators.rollout_structures import FallingEnergy
 
@@ -61,8 +60,15 @@ class RolloutTask:
         self._unroll, self._starts, self._noise = unroll, starts, noise
 
     def to(self, device: torch.device | str) -> RolloutTask:
-        """Put all trajectories on a device; return the task."""
-        self.training, self.held = to_device(self.training, device), to_device(self.held, device)
+        """Refuse all devices but the CPU, where structures are; return the task.
+
+        Raises
+        ------
+        ValueError
+            For another device.
+        """
+        if torch.device(device).type != "cpu":
+            raise ValueError(f"--device: got {device}, expected cpu; the structures of states are there")
         return self
 
     def loss(self, model: nn.Module, rng: np.random.Generator) -> Tensor:
@@ -106,7 +112,7 @@ def rollout_figures(model: RolloutNetwork, rollout: Rollout) -> dict[str, float]
     model
         The network.
     rollout
-        A trajectory that it has not seen, on the CPU or where the network is.
+        A trajectory that it has not seen.
 
     Returns
     -------
@@ -133,15 +139,15 @@ def rollout_figures(model: RolloutNetwork, rollout: Rollout) -> dict[str, float]
         "one_step": float(model.distance(rollout, model(rollout, before, starts), after).mean()),
         "still": fmean(still),
         "still_step": float(model.distance(rollout, before, after).mean()),
-        "structure": structure_residual(rollout, [state.cpu() for state in states]),
+        "structure": structure_residual(rollout, states),
     }
     return figures | (water_figures(rollout, [first, *states]) if rollout.kind in WATER else {})
 
 
 def water_figures(rollout: Rollout, states: Sequence[Tensor]) -> dict[str, float]:
     """Return volume drift, least depth and growth of the energy of states after each other, see ``rollout_figures``."""
-    together = torch.cat(list(states), dim=1).cpu()
-    weights = rollout.weights.cpu()
+    together = torch.cat(list(states), dim=1)
+    weights = rollout.weights
     depths = together.reshape(len(weights), -1, together.shape[1])[:, 0]
     volumes = weights @ depths
     structure = FallingEnergy(weights, together[:, :1])

@@ -14,7 +14,8 @@ from problems import perturbed
 from trajectories import beam, water
 
 from learned.dataset import write_dataset
-from learned.operators.rollout import CONSERVATIVE, DISSIPATIVE, FREE, Rollout, RolloutNetwork, prepare_rollout
+from learned.operators.draining import Draining, FluxDecoder, facets_of
+from learned.operators.rollout import CONSERVATIVE, DISSIPATIVE, FREE, LOCAL, Rollout, RolloutNetwork, prepare_rollout
 from learned.operators.rollout_structures import ByComponent, FallingEnergy
 from learned.operators.rollout_task import RolloutTask, rollout_figures
 from learned.operators.structure import Bounds, Dirichlet, Mass
@@ -59,7 +60,7 @@ def test_boundary_values_of_each_step_are_exact_to_the_last_bit(levels: int) -> 
 
 
 @pytest.mark.parametrize("wild", [0.0, 0.3, 3.0])
-@pytest.mark.parametrize("structure", [CONSERVATIVE, DISSIPATIVE])
+@pytest.mark.parametrize("structure", [CONSERVATIVE, DISSIPATIVE, LOCAL])
 def test_water_is_never_lost_and_never_negative(structure: int, wild: float) -> None:
     trajectory = water(steps=41)
     rollout, areas = prepare_rollout(trajectory), trajectory.mass.diagonal()
@@ -161,6 +162,83 @@ def test_gradients_of_falling_energy_are_those_of_finite_differences(seed: int) 
     structure = FallingEnergy(areas[:5], before[few])
     assert structure.residual(raw[few]) > 1e-3
     assert torch.autograd.gradcheck(structure, raw[few].clone().requires_grad_(), atol=1e-6)
+
+
+def test_a_cell_gives_no_more_than_it_has_and_its_budget_is_kept() -> None:
+    mesh = triangles("holes", nodes=60, moved=True)
+    b, content = mesh.divergence(), np.random.default_rng(0).uniform(0.0, 1.0, (len(mesh.cells), 2))
+    content[:3] = 0.0
+    for size in (0.01, 0.3, 1e6):
+        structure, raw = Draining(b, content), size * normal(len(mesh.facets), 2)
+        u = structure(raw)
+        after, amounts = (part.numpy() for part in structure.split(u))
+        assert after.min() >= 0.0 and structure.residual(u) <= 1e-13
+        scale = content + after + abs(b) @ abs(amounts)
+        assert (abs(after - content + b @ amounts) <= 1e-13 * scale).all()
+        # Of the same sign and no larger; as they were wherever they come from a cell that has enough.
+        share = amounts / raw.numpy()
+        assert share.min() >= 0.0 and share.max() <= 1.0
+        dense = b.toarray()[:, :, None]
+        enough = np.maximum(dense * raw.numpy(), 0.0).sum(axis=1) < content
+        from_poor = ((dense * raw.numpy() > 0.0) & ~enough[:, None]).any(axis=0)
+        assert (share[~from_poor] == 1.0).all()
+        # A cell that has too little gives all of it, but for what it gets.
+        leaving = np.maximum(dense * amounts, 0.0).sum(axis=1)
+        np.testing.assert_allclose(leaving[~enough], content[~enough], rtol=1e-11)
+    assert from_poor.any() and structure.residual(u - 2.0) > 1e-3
+    other = structure.after(torch.ones_like(u[: len(content)]))
+    assert torch.equal(other(0.0 * raw)[: len(content)], torch.ones(len(content), 2, dtype=torch.float64))
+
+
+def test_gradients_of_draining_are_those_of_finite_differences() -> None:
+    mesh = triangles(nodes=12)
+    content = np.random.default_rng(0).uniform(0.2, 1.0, len(mesh.cells))
+    structure, raw = Draining(mesh.divergence(), content), 0.4 * normal(len(mesh.facets))
+    assert not torch.equal(structure(raw)[len(content) :], raw)
+    assert torch.autograd.gradcheck(structure, raw.requires_grad_(), atol=1e-6)
+
+
+def test_facets_are_the_pairs_of_neighbours_each_once_and_fluxes_belong_to_both_sides() -> None:
+    t = water()
+    rollout = prepare_rollout(t, dtype=torch.float64)
+    graph, n = rollout.graph, len(t.points)
+    pairs, b = facets_of(graph)
+    low, high = graph.source[pairs[0]], graph.target[pairs[0]]
+    assert torch.equal(graph.source[pairs[1]], high) and torch.equal(graph.target[pairs[1]], low)
+    assert {*zip(low.tolist(), high.tolist(), strict=True)} == {(i, j) for i, j in t.edges.T.tolist() if i < j}
+    columns = np.arange(pairs.shape[1])
+    expected = np.zeros((n, len(columns)))
+    expected[low, columns], expected[high, columns] = 1.0, -1.0
+    assert np.array_equal(b.toarray(), expected)
+    torch.manual_seed(0)
+    decoder = FluxDecoder(4, width=8, directions=2).double()
+    z = normal(n, 3, 4)
+    with torch.no_grad():
+        amounts = decoder(graph, pairs, z)
+        assert amounts.shape == (len(columns), 3)
+        # Seen from the other side it is the same amount with the other sign.
+        assert torch.equal(decoder(graph, pairs.flip(0), z), -amounts)
+
+
+def test_depths_of_local_budgets_change_by_what_crosses_facets() -> None:
+    t = water(steps=8)
+    rollout, areas = prepare_rollout(t), t.mass.diagonal()
+    made = network(rollout, structure=LOCAL)
+    # Little water moves, so that no cell is drained and amounts are those predicted.
+    caught: list[torch.Tensor] = []
+    made.flux.register_forward_hook(lambda module, given, amounts: caught.append(amounts.double()))
+    state = rollout.states([0])
+    with torch.no_grad():
+        for part in made.flux.last[-1].parameters():
+            part *= 1e-3
+        after = made(rollout, state, [0])
+    change = areas * (after - state).numpy()[::3, 0]
+    pairs, b = facets_of(rollout.graph)
+    sizes = np.sqrt(areas[rollout.graph.source[pairs[0]]] * areas[rollout.graph.target[pairs[0]]])
+    amounts = float(made.rate[0]) * t.times[1] * sizes * caught[0][:, 0].numpy()
+    assert (abs(b) @ abs(amounts) < areas * state.numpy()[::3, 0]).all()
+    # Of depths near 1 rounding is left.
+    np.testing.assert_allclose(change, -b @ amounts, rtol=0, atol=4e-16 * areas.max())
 
 
 def test_components_have_their_own_structures() -> None:
@@ -374,7 +452,11 @@ def test_training_leaves_weights_that_advance_states_as_the_card_says(model: str
     request = TrainRequest(model, problem="dam-break", out=tmp_path, smoke=True, updates=3)
     silent = Watcher(report=lambda line: None)
     card = train_rollout(request, silent)
-    assert card.network == "rollout" and card.options["structure"] == (model == "rollout") and card.epochs == 3
+    assert (
+        card.network == "rollout"
+        and card.options["structure"] == (LOCAL if model == "rollout" else FREE)
+        and card.epochs == 3
+    )
     made, _ = load_weights(tmp_path / f"{model}-dam-break.safetensors")
     rollouts = [prepare_rollout(water(seed=number, nodes=8, levels=1)) for number in range(5)]
     assert RolloutTask(rollouts, 2).evaluate(made) == card.metrics
