@@ -12,7 +12,8 @@ from torch import nn
 
 from learned.dataset import read_arrays
 from learned.operators.architectures import rollout_architecture
-from learned.operators.rollout import Rollout, RolloutNetwork, prepare_rollout
+from learned.operators.rollout import RolloutNetwork
+from learned.operators.rollout_data import Rollout, prepare_rollout
 from learned.operators.rollout_task import RolloutTask
 from learned.operators.trajectory import SCHEMA, OperatorTrajectory, trajectory_of
 from learned.train_request import ROLLOUTS, TrainRequest

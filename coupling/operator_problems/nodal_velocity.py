@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firedrake import FunctionSpace, TrialFunction, VectorFunctionSpace, div, interpolate
+from firedrake import FunctionSpace, TestFunction, TrialFunction, VectorFunctionSpace, div, dx, inner, interpolate
 from scipy import sparse
 
 from coupling.operator_matrices import csr
@@ -32,6 +32,12 @@ def nodal_velocity(stream, velocity) -> sparse.csr_array:
     means = sparse.diags_array(1.0 / copies.sum(axis=0)) @ copies.T
     broken = csr(interpolate(TrialFunction(velocity), VectorFunctionSpace(mesh, "DG", **variant)))
     return sparse.csr_array(sparse.kron(means, sparse.eye_array(2)) @ broken)
+
+
+def nodal_forces(stream, forces) -> sparse.csr_array:
+    """Return the matrix from body forces to load vectors of velocities in the nodes of CG_k, shape (2 n, N)."""
+    velocities = VectorFunctionSpace(stream.mesh(), "CG", stream.ufl_element().degree())
+    return csr(inner(TrialFunction(forces), TestFunction(velocities)) * dx)
 
 
 def nodal_divergence(stream) -> sparse.csr_array:

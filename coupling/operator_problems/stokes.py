@@ -15,7 +15,7 @@ from coupling.operator_problems.geometry import (
     moved_outline,
     polygon_outline,
 )
-from coupling.operator_problems.nodal_velocity import nodal_divergence, nodal_velocity
+from coupling.operator_problems.nodal_velocity import nodal_divergence, nodal_forces, nodal_velocity
 from coupling.operator_problems.random_fields import random_field, shepard_lifting
 from coupling.operator_problems.solve import solve_reduced
 from coupling.operator_problems.stream_function import INLET, OBSTACLE, OUTLET, WALLS, StreamFunctionSystem
@@ -56,9 +56,9 @@ def make(rng: np.random.Generator, nodes: int, right_sides: int, moved: bool) ->
         also in ``values``, but not given: solutions are ``values`` plus combinations of the columns of
         ``extras["reduction"]`` (N, N'). ``extras["rotation"]`` leads to velocities in BDM1, ``"divergence"`` from these
         to DG0, ``"velocity_mass"`` is their mass matrix; ``"nodal_velocity"`` leads from psi to velocities in the
-        nodes, ``"nodal_divergence"`` from these to their divergence in DG1. The coarser levels are linear: on the same
-        mesh and on the one from which it is refined. ``features`` say which nodes are on obstacles, on the inlet and on
-        the outlet.
+        nodes, ``"nodal_divergence"`` from these to their divergence in DG1, and ``"nodal_loads"`` (2 n, m) are the load
+        vectors of the forces for these. The coarser levels are linear: on the same mesh and on the one from which it is
+        refined. ``features`` say which nodes are on obstacles, on the inlet and on the outlet.
     """
     loops, markers = _channel(rng)
     # Of four nodes three are in the middle of edges; one refinement, as the first coarse level is on the same mesh.
@@ -92,6 +92,7 @@ def make(rng: np.random.Generator, nodes: int, right_sides: int, moved: bool) ->
             "reduction": system.reduction,
             "nodal_velocity": sparse.csr_array(nodal_velocity(system.stream, system.velocity) @ system.rotation),
             "nodal_divergence": nodal_divergence(system.stream),
+            "nodal_loads": sparse.csr_array(nodal_forces(system.stream, system.forces) @ np.stack(forces, axis=1)),
         },
         kind=f"{len(loops) - 1} obstacles",
         cells=drawn_cells(system.stream),

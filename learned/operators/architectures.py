@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from learned.operators.nodal_problem import nodal_problem
 from learned.operators.problem import OperatorProblem
-from learned.operators.rollout import CONSERVATIVE, FREE, LOCAL, WATER
+from learned.operators.rollout_data import CONSERVATIVE, FREE, LOCAL, WATER
 from learned.operators.trajectory import OperatorTrajectory
 
 # Network and options of each model, as shipped.

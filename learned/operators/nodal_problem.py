@@ -13,13 +13,12 @@ from learned.operators.problem import OperatorProblem
 def nodal_problem(problem: OperatorProblem) -> OperatorProblem:
     """Return the same flows with velocities in the nodes for solutions; any other problem as it is.
 
-    A network is told as much as one for stream functions: load vectors of these, as first component, and the lifting's
-    velocities, right at walls, inlet and obstacles. The matrix is only there for what edges are told.
+    A network is told as much as one for stream functions: load vectors of the forces, and the lifting's velocities,
+    which are right at walls, inlet and obstacles. The matrix is only there for what edges are told.
     """
     velocity = problem.extras.get("nodal_velocity")
     if velocity is None:
         return problem
-    loads = np.stack([problem.loads, np.zeros_like(problem.loads)], axis=1).reshape(-1, problem.loads.shape[1])
     reduction = problem.extras["reduction"]
     # Where a column is alone in its row, and the row in its column, psi is free: everywhere else velocities are given.
     alone = np.asarray(reduction.sum(axis=0)).ravel() == 1.0
@@ -29,7 +28,7 @@ def nodal_problem(problem: OperatorProblem) -> OperatorProblem:
         problem,
         stiffness=sparse.csr_array(sparse.kron(problem.stiffness, sparse.eye_array(2))),
         fixed=np.repeat(~free[:, None], 2, axis=1),
-        loads=loads,
+        loads=problem.extras["nodal_loads"].toarray(),
         values=velocity @ problem.values,
         solutions=velocity @ problem.solutions,
         extras=extras,

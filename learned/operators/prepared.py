@@ -16,6 +16,10 @@ from learned.operators.problem import OperatorProblem
 from learned.sparse import SparseMap, sparse_map
 
 
+# The least eigenvalue of the Laplacian on a square of area one.
+_EIGENVALUE = 2.0 * np.pi**2
+
+
 @dataclass(frozen=True)
 class PreparedProblem:
     r"""A problem as an operator network takes it.
@@ -78,6 +82,17 @@ class PreparedProblem:
         """Return the error in L2 of degrees of freedom (N, m), over the solution's norm, shape (m,)."""
         wrong = u - self.solutions
         return (wrong * self.mass(wrong)).sum(0).clamp_min(0.0).sqrt() / self.norms
+
+    def sources(self) -> Tensor:
+        r"""Return sources of the size of solutions, shape (n, c, m).
+
+        .. math:: f_i = \frac{|\Omega|^{2/d}}{2 \pi^2} \frac{b_i}{w_i}
+
+        The factor is the inverse of the Laplacian's least eigenvalue on a square as large as the domain.
+        """
+        weights = self.graph.weights.double()[:, None, None]
+        scale = weights.sum() ** (2.0 / self.graph.points.shape[1]) / _EIGENVALUE
+        return scale * self.loads.reshape(len(weights), self.components, -1) / weights
 
 
 def prepare(

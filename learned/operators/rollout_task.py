@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from learned.operators.rollout import WATER, Rollout, RolloutNetwork, structure_residual
+from learned.operators.rollout import RolloutNetwork, structure_residual
+from learned.operators.rollout_data import WATER, Rollout
 from learned.operators.rollout_structures import FallingEnergy
 
 # Steps of the rollouts by which networks are judged, fewer if there are no more.
@@ -101,7 +102,10 @@ class RolloutTask:
         steps = rollout.times.diff()[list(starts)]
         noise = (self._noise * model.rate.double()[:, None] * steps * noise).reshape(n * c, -1)
         noise[rollout.fixed] = 0.0
-        return state + noise
+        noisy = state + noise
+        if rollout.kind in WATER:
+            noisy[::c].clamp_(min=0.0)
+        return noisy
 
 
 def rollout_figures(model: RolloutNetwork, rollout: Rollout) -> dict[str, float]:

@@ -164,18 +164,17 @@ class UnconstrainedSPON(nn.Module):
         at = q[places.nodes]
         n, m = len(q), problem.loads.shape[1]
         kernel = self.kernel(places, q, at)[:, 0].reshape(n, FUNCTIONS, -1)
-        loads, values = (part.to(q.dtype).reshape(n, c, m) for part in (problem.loads, problem.values))
-        # The load vector is an integral already; boundary values are given by theirs over the kernel's.
+        sources, values = problem.sources().to(q.dtype), problem.values.to(q.dtype).reshape(n, c, m)
         weighed = kernel * graph.weights[:, None, None]
         scale = weighed[:, 0].abs().sum(0)[:, None, None, None]
-        read = [torch.einsum("nfr,ncm->rmfc", kernel, loads) / scale]
+        read = [torch.einsum("nfr,ncm->rmfc", weighed, sources) / scale]
         read.append(torch.einsum("nfr,ncm->rmfc", weighed, values) / scale)
         h = self.read(torch.cat(read, dim=2).flatten(2))
         h = self.process(places.kernels[:, places.nodes], at, h)
         decoder = self.decode_kernel(places, q, at)[:, 0].reshape(n, FUNCTIONS, -1)
         u = torch.einsum("nfr,rmfc->ncm", decoder, self.write(h).unflatten(2, (FUNCTIONS, c)))
         own = self.local(q)
-        u = u + own[:, :1, None] * loads / graph.weights[:, None, None] + own[:, 1:, None] * values
+        u = u + own[:, :1, None] * sources + own[:, 1:, None] * values
         return u.reshape(n * c, m).double()
 
 

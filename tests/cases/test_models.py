@@ -23,7 +23,7 @@ from cases.train import train
 from coupling.labels import LabelSettings, make_label
 from coupling.registry import LEARNED, MOVERS
 from learned.dataset import DatasetSettings, read_dataset, write_dataset
-from learned.train_request import MODELS, TrainRequest
+from learned.train_request import GRID, MODELS, OPERATORS, ROLLOUTS, TrainRequest
 from learned.trainer import Watcher
 from learned.weights import PRETRAINED, load_weights
 
@@ -109,16 +109,22 @@ def test_a_run_on_a_learned_mesh(name: str, driftmesh, no_figures, tmp_path: Pat
 # -- training -----------------------------------------------------------------------------------------------------
 
 
+# What operators are smoked on; Poisson's equation, if nothing is said.
+SMOKED = {"fno": GRID, "mlp": GRID} | dict.fromkeys(ROLLOUTS, "dam-break")
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_a_smoke_of_every_model_takes_less_than_a_minute(model: str, driftmesh, tmp_path: Path) -> None:
     start = perf_counter()
-    outcome = driftmesh("train", model, "--smoke", "--seed", 3, "--updates", 30, "--out", "trained")
+    problem = ("--problem", SMOKED.get(model, "poisson")) if model in OPERATORS else ()
+    outcome = driftmesh("train", model, *problem, "--smoke", "--seed", 3, "--updates", 30, "--out", "trained")
     seconds = perf_counter() - start
     *lines, last = outcome.out.splitlines()
-    assert (outcome.code, outcome.err, last) == (0, "", f"written: trained/{model}.safetensors, trained/{model}.json")
-    _, card = load_weights(tmp_path / "trained" / f"{model}.safetensors")
+    name = "-".join((model, *problem[1:]))
+    assert (outcome.code, outcome.err, last) == (0, "", f"written: trained/{name}.safetensors, trained/{name}.json")
+    _, card = load_weights(tmp_path / "trained" / f"{name}.safetensors")
     assert (card.seed, card.epochs) == (3, 30) and lines[-1].startswith("iteration 30 seconds ")
-    print(f"{model}: {seconds:.1f} s, score {card.metrics['score']:.3f}")
+    print(f"{name}: {seconds:.1f} s, score {card.metrics['score']:.3f}")
     assert seconds < 60.0
     if model == "um2n":
         # Made first, as they were not there.
@@ -198,7 +204,12 @@ def test_who_watches_a_training_sees_a_bar_instead_of_lines(monkeypatch: pytest.
         ("train drfit", "model: got 'drfit', expected one of drift"),
         ("train drift --device gpu", "--device: got 'gpu', expected cpu, cuda or cuda:N"),
         ("train drift --device cuda:99", "--device: got 'cuda:99', expected one that is there, "),
-        ("train dmm --stream", "--stream: got it for dmm, expected drift or um2n; "),
+        ("train dmm --stream", "--stream: got it for dmm, expected drift or um2n or spon"),
+        ("train drift --problem poisson", "--problem: got it for drift, expected spon or spon-mg or "),
+        ("train spon", "--problem: got None, expected one of poisson, poisson-grid, darcy, stokes, elasticity for spon"),
+        ("train fno --problem darcy", "--problem: got darcy for fno, expected poisson-grid; it knows one mesh only"),
+        ("dataset operators", "--problem: got None for operators, expected one of poisson, "),
+        ("dataset labels --problem poisson", "--problem: got 'poisson' for labels, expected "),
         ("train drift --smoke --minutes 3", "--minutes: got --smoke too, "),
         ("train drift --resume --out absent", "--resume: got absent without a checkpoint, "),
         ("train drift --out file", "--out: got file, expected a folder; name another one"),

@@ -46,8 +46,8 @@ def test_a_request_is_what_the_command_line_says() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "m2n"}, "model: got 'm2n', expected one of drift, um2n, dmm; `driftmesh models` lists"),
-        ({"model": "dmm", "stream": True}, "--stream: got it for dmm, expected drift or um2n; its meshes are drawn"),
+        ({"model": "m2n"}, "model: got 'm2n', expected one of drift, um2n, dmm, spon"),
+        ({"model": "dmm", "stream": True}, "--stream: got it for dmm, expected drift or um2n or spon"),
         ({"model": "um2n", "maps": 0.5}, "--maps: got it for um2n, expected drift; its samples are those of a square"),
         ({"model": "drift", "transformer": False}, "--no-transformer: got it for drift, expected um2n; it has none"),
         ({"model": "drift", "smoke": True, "minutes": 3.0}, "--minutes: got --smoke too, which takes a minute, "),

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from learned.operators.prepared import PreparedProblem, check_told
 
-# The least eigenvalue of the Laplacian on a square of area one: sources over it are of the size of solutions.
-_EIGENVALUE = 2.0 * math.pi**2
-
 
 def scaled_data(problem: PreparedProblem, *, components: int, features: int) -> tuple[Tensor, Tensor]:
     r"""Return the data of each right-hand side over their norm, and the norms.
 
-    .. math:: f_i = \frac{|\Omega|^{2/d}}{2 \pi^2} \frac{b_i}{w_i},\qquad
-              s^2 = \frac{1}{|\Omega|} \sum_i w_i \big(|f_i|^2 + |g_i|^2\big)
+    .. math:: s^2 = \frac{1}{|\Omega|} \sum_i w_i \big(|f_i|^2 + |g_i|^2\big)
 
-    A network of (f, g) / s whose answer is multiplied by s is homogeneous: :math:`\lambda` times the data give
-    :math:`\lambda` times the answer for every :math:`\lambda \ge 0`.
+    with the sources f of ``PreparedProblem``. A network of (f, g) / s whose answer is multiplied by s is homogeneous:
+    :math:`\lambda` times the data give :math:`\lambda` times the answer for every :math:`\lambda \ge 0`.
 
     Parameters
     ----------
@@ -44,9 +38,7 @@ def scaled_data(problem: PreparedProblem, *, components: int, features: int) -> 
     check_told(problem, features=features, components=components)
     weights = problem.graph.weights.double()[:, None, None]
     n, volume = len(weights), weights.sum()
-    b, g = (part.reshape(n, components, -1) for part in (problem.loads, problem.values))
-    f = volume ** (2.0 / problem.graph.points.shape[1]) / _EIGENVALUE * b / weights
-    data = torch.cat([f, g], dim=1)
+    data = torch.cat([problem.sources(), problem.values.reshape(n, components, -1)], dim=1)
     norms = ((weights * data.square()).sum(dim=(0, 1)) / volume).sqrt()
     scaled = data / torch.where(norms > 0.0, norms, 1.0)
     return scaled.to(problem.graph.nodes.dtype), norms

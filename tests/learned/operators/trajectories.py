@@ -72,3 +72,11 @@ def children(mesh: Triangles) -> sparse.csr_array:
     """Return which cells a mesh's cells become when each is cut in four, as ``problems.refined`` numbers them."""
     cells = len(mesh.cells)
     return sparse.csr_array((np.ones(4 * cells), (np.arange(4 * cells), np.tile(np.arange(cells), 4))))
+
+
+def energy(areas: np.ndarray, state: np.ndarray) -> float:
+    """Return that of a state of water with g = 1, as the shallow water equations have it."""
+    h, q = state.reshape(-1, 3)[:, 0], state.reshape(-1, 3)[:, 1:]
+    wet = h > 0.0
+    kinetic = (q[wet] ** 2).sum(axis=1) / (2.0 * h[wet])
+    return float(areas @ h**2 / 2.0 + areas[wet] @ kinetic)
