@@ -12,7 +12,7 @@ from learned.operators.draining import FluxDecoder
 from learned.operators.encode_process_decode import MessagePassing
 from learned.operators.multigrid_processor import MultigridProcessor
 from learned.operators.nodes import NODE_FEATURES
-from learned.operators.rollout_data import CONSERVATIVE, LOCAL, Rollout
+from learned.operators.rollout_data import CONSERVATIVE, DISSIPATIVE, LOCAL, Rollout
 from learned.operators.rollout_structures import FallingEnergy
 
 # Channels of cells of which amounts through facets are made.
@@ -31,8 +31,9 @@ class RolloutNetwork(nn.Module):
     Guaranteed, whatever the weights: boundary values to the last bit. Of water, depths that are nowhere negative, and
     the volume of the first state, of which rounding takes no more than 1e-13 in hundreds of steps; if asked for, an
     energy that does not grow, and budgets of all cells: then depths change by amounts through facets, which
-    ``FluxDecoder`` predicts and ``Draining`` limits. Edges are told their directions, as vectors are given in axes: a
-    step moves with the domain, but does not turn with it.
+    ``FluxDecoder`` predicts and ``Draining`` limits. The energy is limited in evaluation mode only, ``eval()``: in
+    training its limit would hide from the weights what they do wrong. Edges are told their directions, as vectors are
+    given in axes: a step moves with the domain, but does not turn with it.
 
     Parameters
     ----------
@@ -145,10 +146,11 @@ class RolloutNetwork(nn.Module):
         raw = u + change * h[..., :c].transpose(1, 2).double()
         if self.flux is not None and rollout.draining is not None:
             depths = self._drained(rollout, u[:, 0], h[..., c:], change[0])
+            after = torch.cat([depths[:, None], raw[:, 1:]], dim=1).reshape(n * c, -1)
             # Depths that go a part of the way are those of as large a part of the amounts.
-            energy = FallingEnergy(rollout.weights, state)
-            return energy(torch.cat([depths[:, None], raw[:, 1:]], dim=1).reshape(n * c, -1))
-        structure = rollout.structure(self.structure, state, ends)
+            return after if self.training else FallingEnergy(rollout.weights, state)(after)
+        level = CONSERVATIVE if self.structure == DISSIPATIVE and self.training else self.structure
+        structure = rollout.structure(level, state, ends)
         return raw.reshape(n * c, -1) if structure is None else structure(raw.reshape(n * c, -1))
 
     def roll(self, rollout: Rollout, state: Tensor, starts: Sequence[int], count: int) -> list[Tensor]:

@@ -89,8 +89,11 @@ class RolloutTask:
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return figures on the trajectories held out, means over them; ``score`` is the distance in rollouts."""
         assert isinstance(model, RolloutNetwork)
+        training = model.training
+        model.eval()
         with torch.no_grad():
             figures = [rollout_figures(model, rollout) for rollout in self.held]
+        model.train(training)
         return {name: float(_OVER_ALL.get(name, fmean)([part[name] for part in figures])) for name in figures[0]}
 
     def _noisy(

@@ -37,7 +37,7 @@ def network(rollout: Rollout, *, wild: float = 0.5, seed: int = 0, **options: in
     }
     made = RolloutNetwork(**sizes, **(SMALL | options))
     made.measure([rollout])
-    return perturbed(made, wild)
+    return perturbed(made, wild).eval()
 
 
 def rolled(made: RolloutNetwork, rollout: Rollout, count: int) -> list[torch.Tensor]:
@@ -152,6 +152,22 @@ def test_steps_are_renumbered_with_the_nodes(kind: str) -> None:
     made = network(first).double()
     u, v = (rolled(made, part, 3)[-1].reshape(n, c) for part in (first, second))
     assert float((v - u[order]).abs().max()) <= 1e-11 * float(u.abs().max())
+
+
+def test_in_training_the_energy_is_not_limited_but_all_else_holds() -> None:
+    t = water()
+    rollout, areas = prepare_rollout(t), t.mass.diagonal()
+    volume, first = areas @ t.fields[0, :, 0], rollout.states([0])
+    for structure in (DISSIPATIVE, LOCAL):
+        made = network(rollout, structure=structure, wild=1.0).train()
+        with torch.no_grad():
+            u = made(rollout, first, [0])
+            limited = made.eval()(rollout, first, [0])
+        depths = u.numpy()[::3, 0]
+        assert depths.min() >= 0.0 and abs(areas @ depths - volume) <= 1e-13 * volume
+        assert energy(areas, limited.numpy()) <= energy(areas, first.numpy()) < energy(areas, u.numpy())
+    task = RolloutTask([rollout, rollout], 1)
+    assert task.evaluate(made.train())["energy_growth"] <= 1e-15 and made.training
 
 
 def test_features_boundary_values_and_loads_all_count() -> None:
