@@ -15,7 +15,6 @@ from learned.operators.nodes import NODE_FEATURES, NodeGraph, node_graph, node_w
 from learned.operators.problem import OperatorProblem
 from learned.sparse import SparseMap, sparse_map
 
-
 # The least eigenvalue of the Laplacian on a square of area one.
 _EIGENVALUE = 2.0 * np.pi**2
 

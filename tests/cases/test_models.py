@@ -206,7 +206,7 @@ def test_who_watches_a_training_sees_a_bar_instead_of_lines(monkeypatch: pytest.
         ("train drift --device cuda:99", "--device: got 'cuda:99', expected one that is there, "),
         ("train dmm --stream", "--stream: got it for dmm, expected drift or um2n or spon"),
         ("train drift --problem poisson", "--problem: got it for drift, expected spon or spon-mg or "),
-        ("train spon", "--problem: got None, expected one of poisson, poisson-grid, darcy, stokes, elasticity for spon"),
+        ("train spon", "--problem: got None, expected one of poisson, poisson-grid, darcy, stokes, elasticity"),
         ("train fno --problem darcy", "--problem: got darcy for fno, expected poisson-grid; it knows one mesh only"),
         ("dataset operators", "--problem: got None for operators, expected one of poisson, "),
         ("dataset labels --problem poisson", "--problem: got 'poisson' for labels, expected "),
