@@ -119,13 +119,14 @@ def _trainer(request: TrainRequest, console: Console) -> Trainer:
 
     from coupling.labels import LabelSettings, make_label
     from learned.dataset import SCHEMA
-    from learned.train_um2n import label_stream, train_um2n
+    from learned.stream import endless
+    from learned.train_um2n import train_um2n
 
     # The labels of a smoke are those of small meshes, which take less time to make than to train on.
     few = {"samples": 8, "smallest": 150, "largest": 250} if request.smoke else {}
     settings = LabelSettings(seed=request.seed, **few)
     if request.stream:
-        return partial(train_um2n, labels=label_stream(make_label, settings, processes=request.processes))
+        return partial(train_um2n, labels=endless(make_label, settings, processes=request.processes))
     path = request.data or request.folder / "labels.h5"
     if request.data is None or not path.exists() or _interrupted(path, SCHEMA):
         samples = Samples(settings, make_label, SCHEMA)
@@ -137,14 +138,15 @@ def _operator_trainer(request: TrainRequest, console: Console) -> Trainer:
     """Return what trains an operator network, after its problems have been made."""
     from functools import partial
 
-    from learned.train_operator import problem_stream, train_operator
+    from learned.stream import endless
+    from learned.train_operator import train_operator
     from learned.train_rollout import train_rollout
 
     # The problems of a smoke are small, too.
     few = (6, 150) if request.smoke else (None, None)
     samples = operator_samples(str(request.problem), request.seed, count=few[0], nodes=few[1])
     if request.stream:
-        stream = problem_stream(samples.make, samples.settings, processes=request.processes)
+        stream = endless(samples.make, samples.settings, processes=request.processes)
         return partial(train_operator, problems=stream)
     advances = request.model in ROLLOUTS
     path = request.data or request.folder / ("trajectories.h5" if advances else "operators.h5")

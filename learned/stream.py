@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
+from contextlib import closing
+from itertools import count, islice
 from multiprocessing import get_context, parent_process
 from threading import Thread, current_thread, main_thread
 from typing import Generic, TypeVar
@@ -70,6 +71,17 @@ def stream(
         raise RuntimeError("samples: got no answer from a process, it was killed; try fewer processes") from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def endless(make: Callable[[S, int], T], settings: S, *, processes: int) -> Callable[[int], Generator[T, None, None]]:
+    """Return what gives the samples from a number on, without end, made by other processes while they are used."""
+
+    def samples(first: int) -> Generator[T, None, None]:
+        with closing(stream(make, settings, count(first), processes=processes)) as made:
+            for _, sample in made:
+                yield sample
+
+    return samples
 
 
 def _result(number: int, job: Future[T]) -> T:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator
 from contextlib import closing
-from itertools import count, islice
+from itertools import islice
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from learned.dataset import read_arrays
 from learned.operators.architectures import architecture
 from learned.operators.problem import SCHEMA, OperatorProblem, problem_of
 from learned.operators.task import OperatorTask
-from learned.stream import stream
 from learned.train_request import OPERATORS, TrainRequest
 from learned.trainer import Recipe, Watcher, command_line, run
 from learned.training import TrainingSettings
@@ -69,17 +68,6 @@ def train_operator(
     task = OperatorTask(pool, held, made_for, source=source)
     with closing(task):
         return run(request, Recipe(options, task, settings, data, network=network), watcher or Watcher())
-
-
-def problem_stream(make: Callable[..., dict[str, np.ndarray]], settings, *, processes: int) -> Problems:
-    """Return problems made by other processes while they are used, without end."""
-
-    def problems(first: int) -> Generator[dict[str, np.ndarray], None, None]:
-        with closing(stream(make, settings, count(first), processes=processes)) as made:
-            for _, arrays in made:
-                yield arrays
-
-    return problems
 
 
 def _stored(request: TrainRequest, held: int) -> list[OperatorProblem]:

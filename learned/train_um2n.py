@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from itertools import count
 
 import numpy as np
 
 from learned.dataset import MoverDataset, MoverSample, sample_of
 from learned.movers.um2n_task import UM2NTask
-from learned.stream import stream
 from learned.train_request import TrainRequest
 from learned.trainer import Recipe, Watcher, command_line, run
 from learned.training import TrainingSettings
@@ -64,17 +62,6 @@ def train_um2n(request: TrainRequest, watcher: Watcher | None = None, *, labels:
     made_with = sizes | {"transformer": int(request.transformer)}
     with closing(task):
         return run(request, Recipe(made_with, task, settings, data), watcher or Watcher())
-
-
-def label_stream(make: Callable[..., dict[str, np.ndarray]], settings, *, processes: int) -> Labels:
-    """Return labels made by other processes while they are used, without end."""
-
-    def labels(first: int) -> Generator[dict[str, np.ndarray], None, None]:
-        with closing(stream(make, settings, count(first), processes=processes)) as made:
-            for _, arrays in made:
-                yield arrays
-
-    return labels
 
 
 def _stored(request: TrainRequest, held: int, most: int | None) -> UM2NTask:

@@ -15,10 +15,11 @@ import learned.train_drift
 from learned.dataset import DatasetSettings, MoverDataset, sample_arrays, write_dataset
 from learned.gaussians import random_gaussians
 from learned.movers.drift_pool import stored_groups
+from learned.stream import endless
 from learned.train_dmm import train_dmm
 from learned.train_drift import train_drift
 from learned.train_request import TrainRequest, parse_request
-from learned.train_um2n import label_stream, train_um2n
+from learned.train_um2n import train_um2n
 from learned.trainer import Watcher, settings_of
 from learned.training import Progress, TrainingSettings
 from learned.weights import load_weights
@@ -161,7 +162,7 @@ def test_um2n_holds_the_first_labels_of_a_stream_out_and_trains_on_those_after(t
         return make_labelled(settings, number)
 
     request = TrainRequest("um2n", out=tmp_path, smoke=True, stream=True, updates=6, seed=1)
-    card = train_um2n(request, SILENT, labels=label_stream(make, None, processes=0))
+    card = train_um2n(request, SILENT, labels=endless(make, None, processes=0))
     # Two held out; then a new one every twelve of the 30 samples of six updates.
     assert made == [0, 1, 2, 3, 4] and card.samples == 30
     assert card.options["transformer"] == 1 and "a stream of labels" in card.data

@@ -19,7 +19,8 @@ from learned.operators.prepared import PreparedProblem, prepare_for
 from learned.operators.problem import SCHEMA, OperatorProblem, problem_arrays
 from learned.operators.spon import SPON
 from learned.operators.task import OperatorTask
-from learned.train_operator import problem_stream, train_operator
+from learned.stream import endless
+from learned.train_operator import train_operator
 from learned.train_request import TrainRequest
 from learned.trainer import Watcher
 from learned.training import TrainingSettings, train
@@ -133,7 +134,7 @@ def test_errors_are_relative_and_figures_are_theirs() -> None:
 def test_a_resumed_training_is_bitwise_the_one_that_was_never_stopped(kind: str, tmp_path: Path) -> None:
     def fresh() -> tuple[SPON, OperatorTask]:
         net = network(problem(0), wild=0.0)
-        problems = problem_stream(make, Wanted(), processes=0)
+        problems = endless(make, Wanted(), processes=0)
         if kind == "stored":
             return net, OperatorTask([problem(number) for number in range(5)], 1, net)
         return net, OperatorTask([problem(0)], 1, net, source=lambda first: problems(1 + first))
@@ -206,7 +207,7 @@ def test_a_stream_holds_its_first_problems_out_and_trains_on_those_after(tmp_pat
         return make(wanted, number)
 
     request = TrainRequest("spon", out=tmp_path, smoke=True, stream=True, updates=5, problem="poisson")
-    card = train_operator(request, SILENT, problems=problem_stream(recorded, Wanted(), processes=0))
+    card = train_operator(request, SILENT, problems=endless(recorded, Wanted(), processes=0))
     # Two held out; then a new one after every eight of the ten samples of five updates.
     assert made == [0, 1, 2, 3] and card.samples == 10
     assert "a stream of problems, 2 before it held out" in card.data
