@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import h5py
 import numpy as np
@@ -17,6 +17,8 @@ from learned.domains import AIRFOIL, KINDS, box_mesh, graph_of, random_mesh
 from learned.graph import MeshGraph
 from learned.monitors import FeatureMonitor, random_monitor
 from learned.stream import stream
+
+T = TypeVar("T")
 
 SCHEMA = "driftmesh-movers"
 VERSION = 1
@@ -177,6 +179,40 @@ def read_arrays(path: Path, schema: str = SCHEMA) -> Iterator[dict[str, np.ndarr
     with _opened(path, schema) as file:
         for name in sorted(file["samples"]):
             yield _arrays(file["samples"][name])
+
+
+def training_pool(
+    path: Path, schema: str, convert: Callable[[dict[str, np.ndarray]], T], *, held: int, content: str, problem: str
+) -> list[T]:
+    """Return the samples of a file to train an operator on.
+
+    Parameters
+    ----------
+    path, schema
+        See ``read_arrays``.
+    convert
+        Makes a sample of its arrays.
+    held
+        How many will be held out.
+    content, problem
+        What samples are called, and what they are made for.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or too little in it.
+    """
+    if not path.exists():
+        raise ValueError(
+            f"--data: got no file {path}, expected one; make it: "
+            f"driftmesh dataset operators --problem {problem} --out {path}"
+        )
+    pool = [convert(arrays) for arrays in read_arrays(path, schema)]
+    if len(pool) <= held:
+        raise ValueError(
+            f"--data: got {len(pool)} {content} in {path}, expected more than the {held} held out; make more"
+        )
+    return pool
 
 
 def read_dataset(path: Path) -> Iterator[MoverSample]:

@@ -12,9 +12,9 @@ from itertools import islice
 
 import numpy as np
 
-from learned.dataset import read_arrays
+from learned.dataset import training_pool
 from learned.operators.architectures import architecture
-from learned.operators.problem import SCHEMA, OperatorProblem, problem_of
+from learned.operators.problem import SCHEMA, problem_of
 from learned.operators.task import OperatorTask
 from learned.train_request import OPERATORS, TrainRequest
 from learned.trainer import Recipe, Watcher, command_line, run
@@ -59,7 +59,8 @@ def train_operator(
         source: Problems | None = lambda number: problems(held + number)  # noqa: E731
         data = f"a stream of problems, {held} before it held out"
     else:
-        source, pool = None, _stored(request, held)
+        path, source = request.data or request.folder / "operators.h5", None
+        pool = training_pool(path, SCHEMA, problem_of, held=held, content="geometries", problem=request.problem)
         data = f"{len(pool) - held} geometries, {held} more held out"
     network, options = architecture(request.model, request.problem, pool[0])
     sides = pool[0].loads.shape[1]
@@ -68,21 +69,6 @@ def train_operator(
     task = OperatorTask(pool, held, made_for, source=source)
     with closing(task):
         return run(request, Recipe(options, task, settings, data, network=network), watcher or Watcher())
-
-
-def _stored(request: TrainRequest, held: int) -> list[OperatorProblem]:
-    path = request.data or request.folder / "operators.h5"
-    if not path.exists():
-        raise ValueError(
-            f"--data: got no file {path}, expected one; make it: "
-            f"driftmesh dataset operators --problem {request.problem} --out {path}"
-        )
-    pool = [problem_of(arrays) for arrays in read_arrays(path, SCHEMA)]
-    if len(pool) <= held:
-        raise ValueError(
-            f"--data: got {len(pool)} geometries in {path}, expected more than the {held} held out; make more"
-        )
-    return pool
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import cast
 
 from torch import nn
 
-from learned.dataset import read_arrays
+from learned.dataset import training_pool
 from learned.operators.architectures import rollout_architecture
 from learned.operators.rollout import RolloutNetwork
 from learned.operators.rollout_data import Rollout, prepare_rollout
@@ -65,16 +65,8 @@ def _measured(rollouts: list[Rollout]):
 
 def _stored(request: TrainRequest, held: int) -> list[OperatorTrajectory]:
     path = request.data or request.folder / "trajectories.h5"
-    if not path.exists():
-        raise ValueError(
-            f"--data: got no file {path}, expected one; make it: "
-            f"driftmesh dataset operators --problem {request.problem} --out {path}"
-        )
-    pool = [trajectory_of(arrays) for arrays in read_arrays(path, SCHEMA)]
-    if len(pool) <= held:
-        raise ValueError(
-            f"--data: got {len(pool)} trajectories in {path}, expected more than the {held} held out; make more"
-        )
+    assert request.problem is not None
+    pool = training_pool(path, SCHEMA, trajectory_of, held=held, content="trajectories", problem=request.problem)
     kind = pool[0].kind.replace("_", "-")
     if kind != request.problem:
         raise ValueError(

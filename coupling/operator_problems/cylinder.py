@@ -34,16 +34,8 @@ def make(rng: np.random.Generator, nodes: int, steps: int, moved: bool) -> Opera
     second order. The run begins with the steady flow and an eddy behind the cylinder, 0.4 s before the first state. The
     mesh is coarse: states are those of the discrete problem, not of the benchmark.
 
-    Parameters
-    ----------
-    rng
-        Source of randomness.
-    nodes
-        Number of nodes of the quadratic velocity wanted, roughly met.
-    steps
-        Number of states, 0.04 s apart.
-    moved
-        Whether the vertices are moved.
+    Arguments are those of ``poisson.make``, with the number of states, 0.04 s apart, for the right-hand sides; nodes
+    are those of the quadratic velocity.
 
     Returns
     -------

@@ -29,16 +29,8 @@ def make(rng: np.random.Generator, nodes: int, steps: int, moved: bool) -> Opera
     with g = 1 in the unit square with walls, h_1 between 0.5 and 1, h_0 between 0.1 and 0.4, a radius of 0.12 to 0.25
     around a place not far from the middle. Solved with discontinuous linear elements; states are the cells' means.
 
-    Parameters
-    ----------
-    rng
-        Source of randomness.
-    nodes
-        Number of cells wanted, roughly met.
-    steps
-        Number of states, at equal times from 0 to 0.6.
-    moved
-        Whether the vertices are moved.
+    Arguments are those of ``poisson.make``, with the number of states, at equal times from 0 to 0.6, for the right-hand
+    sides; nodes are cells.
 
     Returns
     -------

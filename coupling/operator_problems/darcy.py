@@ -25,16 +25,7 @@ def make(rng: np.random.Generator, nodes: int, right_sides: int, moved: bool) ->
     1.5 and correlation length 0.05 to 0.2; in the others it is 12 where such a field is positive and 3 elsewhere. The
     first right-hand side is f = 1, the others are random fields of variance 1 and correlation length 0.1 to 0.4.
 
-    Parameters
-    ----------
-    rng
-        Source of randomness.
-    nodes
-        Number of nodes wanted, roughly met.
-    right_sides
-        Number m of right-hand sides.
-    moved
-        Whether the vertices are moved.
+    Arguments are those of ``poisson.make``.
 
     Returns
     -------

@@ -44,16 +44,7 @@ def make(rng: np.random.Generator, nodes: int, right_sides: int, moved: bool) ->
     of the domain, which is about 1, and a mean of the same size; f has a random share of up to 1. Each load is scaled
     so that the greatest displacement is between 1/2 and 1.
 
-    Parameters
-    ----------
-    rng
-        Source of randomness.
-    nodes
-        Number of nodes wanted, roughly met.
-    right_sides
-        Number m of right-hand sides.
-    moved
-        Whether the vertices are moved.
+    Arguments are those of ``poisson.make``.
 
     Returns
     -------

@@ -26,16 +26,7 @@ def make(rng: np.random.Generator, nodes: int, steps: int, moved: bool) -> Opera
     4 times the shortening at which an ideal slender beam buckles, :math:`\pi^2 h^2 / 3`, and at most 0.2; a small
     pressure t on one long side, of either sign, says to which side it gives way.
 
-    Parameters
-    ----------
-    rng
-        Source of randomness.
-    nodes
-        Number of nodes wanted, roughly met.
-    steps
-        Number n of load steps, each a state.
-    moved
-        Whether the vertices are moved.
+    Arguments are those of ``poisson.make``, with the number of load steps, each a state, for the right-hand sides.
 
     Returns
     -------

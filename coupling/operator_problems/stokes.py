@@ -38,16 +38,7 @@ def make(rng: np.random.Generator, nodes: int, right_sides: int, moved: bool) ->
     The inflow is a parabola times a random polynomial, of mean at most 1; f is a random field, zero for a quarter of
     the right-hand sides.
 
-    Parameters
-    ----------
-    rng
-        Source of randomness.
-    nodes
-        Number of nodes of the quadratic stream function wanted, roughly met.
-    right_sides
-        Number m of right-hand sides.
-    moved
-        Whether the vertices are moved.
+    Arguments are those of ``poisson.make``; nodes are those of the quadratic stream function.
 
     Returns
     -------
