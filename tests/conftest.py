@@ -114,6 +114,8 @@ def mpiexec() -> Callable[..., Outcome]:
 
     def call(ranks: int, arguments: list[str | Path], seconds: float = PROCESS_SECONDS) -> Outcome:
         program, *rest = arguments
+        if str(program) == sys.executable and str(rest[0]).endswith(".py"):
+            rest = [Path(__file__).with_name("ranks.py"), *rest]
         found = BIN / str(program)
         command = [launcher, "--oversubscribe", "--bind-to", "none", "-n", str(ranks)]
         return start([*command, found if found.is_file() else program, *rest], Path.cwd(), seconds)
