@@ -370,7 +370,7 @@ def main() -> None:
         if "mpi4py.MPI" in sys.modules:
             from cases.errors import end_together
 
-            end_together(sys.modules["mpi4py.MPI"].COMM_WORLD)
+            end_together(sys.modules["mpi4py.MPI"].COMM_WORLD, code if isinstance(code, int) else 0)
         sys.exit(code if isinstance(code, int) else 0)
 
 

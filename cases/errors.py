@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -90,14 +91,24 @@ def abort_all_ranks_on_crash(comm) -> None:
     sys.excepthook = hook
 
 
-def end_together(comm) -> None:
-    """Let the ranks end the process together; collective, to be called when PETSc's work is done.
+def end_together(comm, code: int = 0) -> None:
+    """End the processes of all ranks; collective, to be called when PETSc's work is done. On one rank nothing is done.
 
-    What Python's garbage collector finds of PETSc's objects is freed by PetscFinalize, all ranks together; but it
-    leaves out those that have none, for which the others then wait for ever. An object that every rank leaves behind
-    keeps that from happening. On one rank there is nothing to do.
+    PetscFinalize would free what Python's garbage collector has found of PETSc's objects, all ranks together, and wait
+    for ever for ranks that have none. What is left is freed with the process instead.
+
+    Parameters
+    ----------
+    comm
+        Of all ranks.
+    code
+        Exit code.
     """
     if comm.size > 1:
-        from petsc4py import PETSc
+        from mpi4py import MPI
 
-        PETSc.Vec().create(comm=comm)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        comm.Barrier()
+        MPI.Finalize()
+        os._exit(code)

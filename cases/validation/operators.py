@@ -49,10 +49,8 @@ def operators() -> Iterator[Row]:
             seconds = time.perf_counter() - began
             if name == "poisson":
                 what = f"{model} {name}: mean error in L2 to finite elements [%]"
-                source = "FNO in Bouziani and Boullé (2024), on their own data"
-                yield Row(
-                    "operators", what, "at most", 1.7, 100.0 * found.figures()["mean"], 0.0, seconds, where, source
-                )
+                error = 100.0 * found.figures()["mean"]
+                yield Row("operators", what, "at most", 1.7, error, 0.0, seconds, where, _PAPER)
             for weights, residuals in (
                 ("trained", found.residuals),
                 ("random weights", evaluate(_shaken(network), problems).residuals),
