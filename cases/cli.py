@@ -228,6 +228,7 @@ def train(
     no_transformer: Annotated[
         bool, typer.Option("--no-transformer", help="um2n: without its transformer, as M2N, an ablation")
     ] = False,
+    norm: Annotated[str, typer.Option(help="spon, spon-mg: norm of errors, l2 or energy (for warm starts)")] = "l2",
 ) -> None:
     """Train a model; leaves its weights with a model card."""
     from cases.errors import as_input_error
@@ -253,6 +254,7 @@ def train(
             maps=maps,
             init=init,
             transformer=not no_transformer,
+            norm=norm,
         )
     run_training(request, typer.echo)
 

@@ -66,7 +66,9 @@ def train_operator(
     sides = pool[0].loads.shape[1]
     data = f"{request.problem}: {data}, {sides} right-hand sides on each (coupling.operator_problems)"
     made_for = NETWORKS[network](**options)
-    task = OperatorTask(pool, held, made_for, source=source)
+    if request.norm != "l2":
+        data += f", errors in {request.norm}"
+    task = OperatorTask(pool, held, made_for, source=source, norm=request.norm)
     with closing(task):
         return run(request, Recipe(options, task, settings, data, network=network), watcher or Watcher())
 

@@ -24,6 +24,8 @@ PROBLEMS = ("poisson", "poisson-grid", "darcy", "stokes", "elasticity")
 ROLLOUTS, TRAJECTORIES = ("rollout", "rollout-twin"), ("hyperelastic", "cylinder", "dam-break")
 # Those that know one mesh only, and the problem that is always on one.
 _ONE_MESH, GRID = ("fno", "mlp"), "poisson-grid"
+# Norms in which errors of operators are made small.
+NORMS = ("l2", "energy")
 # Options that only some models have, with what others have instead.
 _ONLY = {
     "data": (("drift", "um2n", *OPERATORS), "its meshes are drawn when it begins"),
@@ -34,6 +36,7 @@ _ONLY = {
     "problem": (tuple(OPERATORS), "it moves meshes"),
     "maps": (("drift",), "its samples are those of a square, which other coordinates do not keep"),
     "transformer": (("um2n",), "it has none"),
+    "norm": (("spon", "spon-mg"), "only operators with boundary values and symmetry have an energy"),
 }
 
 
@@ -76,6 +79,8 @@ class TrainRequest:
         Weights to begin with, a ``.safetensors`` file.
     transformer
         Whether UM2N has its transformer; without, it is the ablation in the manner of M2N.
+    norm
+        Of an operator's errors, one of ``NORMS``: ``energy`` for warm starts of conjugate gradients.
 
     Raises
     ------
@@ -100,6 +105,7 @@ class TrainRequest:
     maps: float = 0.0
     init: Path | None = None
     transformer: bool = True
+    norm: str = "l2"
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
@@ -112,6 +118,8 @@ class TrainRequest:
             raise ValueError(f"--problem: got {self.problem!r}, expected one of {', '.join(known)} for {self.model}")
         if self.model in _ONE_MESH and self.problem != GRID:
             raise ValueError(f"--problem: got {self.problem} for {self.model}, expected {GRID}; it knows one mesh only")
+        if self.norm not in NORMS:
+            raise ValueError(f"--norm: got {self.norm!r}, expected one of {', '.join(NORMS)}")
         for name, (models, instead) in _ONLY.items():
             given = getattr(self, name) != getattr(TrainRequest, name)
             if given and self.model not in models:
@@ -166,4 +174,6 @@ def parse_request(model: str, arguments: list[str] | None = None) -> TrainReques
         parser.add_argument("--maps", type=float, default=0.0, help="share of samples in random coordinates")
     if model in _ONLY["transformer"][0]:
         parser.add_argument("--no-transformer", dest="transformer", action="store_false", help="as M2N, an ablation")
+    if model in _ONLY["norm"][0]:
+        parser.add_argument("--norm", choices=NORMS, default="l2", help="of errors; energy for warm starts")
     return TrainRequest(model=model, **vars(parser.parse_args(arguments)))

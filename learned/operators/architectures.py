@@ -17,13 +17,18 @@ _MODELS: dict[str, tuple[str, dict[str, int]]] = {
     "mlp": ("mlp", {"hidden": 24}),
 }
 # A problem's own options, of those networks that know them. Eddies behind obstacles are small; and functions that are
-# linear between the nodes of a coarser level have no second derivatives, which Stokes' equations are about.
-_PROBLEMS: dict[str, dict[str, int]] = {"stokes": {"landmarks": 48, "level": 0, "smoothing": 2}}
+# linear between the nodes of a coarser level have no second derivatives, which Stokes' equations are about. Where
+# coefficients jump and loads act on sides, functions have to follow the matrix.
+_PROBLEMS: dict[str, dict[str, int]] = {
+    "stokes": {"landmarks": 48, "level": 0, "smoothing": 2},
+    "darcy": {"landmarks": 64, "degree": 16},
+    "elasticity": {"degree": 16},
+}
 # The structure of those that advance states, see ``RolloutNetwork``; of water the budget of each cell.
 _ROLLOUTS, _WATER = {"rollout": CONSERVATIVE, "rollout-twin": FREE}, {CONSERVATIVE: LOCAL}
 # Options of networks besides those that every one has.
 _KNOWN = {
-    "spon": ("smoothing",),
+    "spon": ("smoothing", "degree"),
     "spon-twin": ("components",),
     "message-passing": ("components",),
     "fno": ("components", "side"),

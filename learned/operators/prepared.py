@@ -9,6 +9,7 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
+from learned.operators.chebyshev import diagonal_bound
 from learned.operators.kernel_basis import Landmarks, landmarks
 from learned.operators.nodal_problem import nodal_problem
 from learned.operators.nodes import NODE_FEATURES, NodeGraph, node_graph, node_weights
@@ -47,6 +48,8 @@ class PreparedProblem:
     jacobi
         Inverse of its diagonal, whose mean over the components of a node is taken, so that it turns with the domain,
         shape (V,).
+    bound
+        Inverse of a diagonal that is larger than the stiffness, see ``diagonal_bound``, shape (V,).
     right_sides
         Shape (V, m).
     loads, values, solutions
@@ -69,6 +72,7 @@ class PreparedProblem:
     reduce: SparseMap
     stiffness: SparseMap
     jacobi: Tensor
+    bound: Tensor
     right_sides: Tensor
     loads: Tensor
     values: Tensor
@@ -81,6 +85,17 @@ class PreparedProblem:
         """Return the error in L2 of degrees of freedom (N, m), over the solution's norm, shape (m,)."""
         wrong = u - self.solutions
         return (wrong * self.mass(wrong)).sum(0).clamp_min(0.0).sqrt() / self.norms
+
+    def energy_error(self, u: Tensor) -> Tensor:
+        r"""Return the error of the unknowns in energy, over that of starting at the boundary values, shape (m,).
+
+        .. math:: \|v - T^{-1} (u - g)\|_{T^T A T} \big/ \|v\|_{T^T A T}
+
+        In this norm conjugate gradients begin where u lets them.
+        """
+        exact, wrong = self.reduce(self.solutions - self.values), self.reduce(u - self.solutions)
+        whole, left = ((part * self.stiffness(part)).sum(0).clamp_min(0.0) for part in (exact, wrong))
+        return (left / whole).sqrt()
 
     def sources(self) -> Tensor:
         r"""Return sources of the size of solutions, shape (n, c, m).
@@ -152,6 +167,7 @@ def prepare(
         reduce=sparse_map(reduce),
         stiffness=sparse_map(stiffness),
         jacobi=torch.from_numpy(1.0 / _node_means(stiffness.diagonal(), expand, reduce, c)),
+        bound=torch.from_numpy(1.0 / (expand.T @ np.repeat(diagonal_bound(problem.stiffness, c), c))),
         right_sides=torch.from_numpy(right_sides),
         loads=torch.from_numpy(problem.loads),
         values=torch.from_numpy(problem.values),

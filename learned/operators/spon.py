@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from learned.operators.balanced import BalancedInverse
+from learned.operators.chebyshev import chebyshev
 from learned.operators.geometry_encoder import GeometryEncoder
 from learned.operators.kernel_basis import KernelBasis
 from learned.operators.nodes import NODE_FEATURES
@@ -16,6 +17,9 @@ from learned.operators.processor import LandmarkProcessor
 # Of the local part when training begins, the inverse of softplus at one half; and what is added to it, so that no
 # weights make the operator singular.
 _LOCAL, _LEAST = -0.43, 1e-2
+# Of the polynomial when training begins: where the damping begins, in squares of the spacing of landmarks, as a
+# logarithm, and how much of the largest diagonal it takes, the inverse of the sigmoid at 0.95.
+_CUT, _SHARE = 1.2, 3.0
 # Kernels of the distance, and functions around each landmark in the plane.
 KINDS, FUNCTIONS = 3, 3
 
@@ -49,6 +53,13 @@ class SPON(nn.Module):
     smoothing
         Steps of weighted Jacobi that adapt all functions to the matrix, each with learned weights: the light exchange
         on the finest level. With ``hats`` this is the multigrid form, SPON-MG.
+    degree
+        Of a Chebyshev polynomial that does the same with one learned diagonal, 0 for none:
+
+        .. math:: \Phi \leftarrow p(D A)\, \Phi,\qquad 0 \prec D A \prec 1
+
+        for any weights, so that it damps what has more energy than the landmarks can tell and never makes anything
+        larger. Nodes with D = 0 stay as they are, as should be where loads concentrate.
     """
 
     def __init__(
@@ -62,16 +73,21 @@ class SPON(nn.Module):
         level: int = 0,
         hats: int = 0,
         smoothing: int = 0,
+        degree: int = 0,
     ):
         super().__init__()
         self.features, self.landmarks, self.level = features, landmarks, level
-        self.hats, self.smoothing = bool(hats), smoothing
+        self.hats, self.smoothing, self.degree = bool(hats), smoothing, degree
         told = NODE_FEATURES + features
         self.encode = GeometryEncoder(told, width=width, messages=messages)
         self.basis = KernelBasis(width, power=power)
         # What the finest nodes see of themselves where the rest happens on a coarser level.
         self.light = GeometryEncoder(told, width=width // 2, messages=1) if level else None
-        self.local = _constant_at_first(width // 2 if level else width, 1 + smoothing, _LOCAL)
+        seen = width // 2 if level else width
+        self.local = _constant_at_first(seen, 1 + smoothing, _LOCAL)
+        if degree:
+            self.damping = _constant_at_first(seen, 1, _SHARE)
+            self.cut = nn.Parameter(torch.tensor(_CUT))
 
     def forward(self, problem: PreparedProblem) -> Tensor:
         """Return the degrees of freedom of the solutions, shape (N, m), float64."""
@@ -108,7 +124,19 @@ class SPON(nn.Module):
             basis = torch.cat([basis, problem.hats], dim=1)
         for step in range(self.smoothing):
             basis = basis - local[:, 1 + step, None] * problem.stiffness(basis)
+        if self.degree:
+            share = problem.reduce(torch.sigmoid(self.damping(q)).double().repeat_interleave(c, dim=0))
+            diagonal = share * problem.bound[:, None]
+            basis = chebyshev(
+                lambda columns: diagonal * problem.stiffness(columns), basis, self.degree, self._least(problem)
+            )
         return BalancedInverse(problem.stiffness, basis, local[:, 0])
+
+    def _least(self, problem: PreparedProblem) -> Tensor:
+        """Return where the polynomial begins to damp: as many times the largest eigenvalue as nodes to a landmark."""
+        nodes = len(problem.fixed) / problem.components
+        share = torch.exp(self.cut.double()) * len(problem.places.nodes) / nodes
+        return share.clamp(1.0 / (1.5 * self.degree**2), 0.25)
 
 
 class UnconstrainedSPON(nn.Module):

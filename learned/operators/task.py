@@ -1,4 +1,4 @@
-"""Training of operator networks: relative errors in L2 on geometries, half a dozen right-hand sides on each."""
+"""Training of operator networks: relative errors on geometries, half a dozen right-hand sides on each."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ from learned.stream import RollingPool
 
 # Of problems that are made while they are used, so many are kept, and each is drawn about so often.
 _KEPT, _REUSE = 300, 8
+
+# Errors by the norms of ``learned.train_request.NORMS``.
+_ERRORS: dict[str, Callable[[PreparedProblem, Tensor], Tensor]] = {
+    "l2": PreparedProblem.error,
+    "energy": PreparedProblem.energy_error,
+}
 
 # Gives the arrays of problems from a number on, in order.
 Source = Callable[[int], Generator[dict[str, np.ndarray], None, None]]
@@ -37,6 +43,8 @@ class OperatorTask:
         Says how problems are prepared, see ``prepare_for``.
     source
         More problems while training goes on; those given may all be held out then.
+    norm
+        Of the errors, a name in ``learned.train_request.NORMS``.
 
     Raises
     ------
@@ -45,11 +53,17 @@ class OperatorTask:
     """
 
     def __init__(
-        self, problems: Sequence[OperatorProblem], held: int, network: nn.Module, *, source: Source | None = None
+        self,
+        problems: Sequence[OperatorProblem],
+        held: int,
+        network: nn.Module,
+        *,
+        source: Source | None = None,
+        norm: str = "l2",
     ):
         if not 0 < held < len(problems) + (source is not None):
             raise ValueError(f"held: got {held} of {len(problems)} problems, expected at least one there and one left")
-        self._network = network
+        self._network, self._error = network, _ERRORS[norm]
         self._device: torch.device | str = "cpu"
         self._pool, self._held = list(problems[:-held]), list(problems[-held:])
         self._prepared: dict[int, PreparedProblem] = {}
@@ -88,7 +102,7 @@ class OperatorTask:
         else:
             number = int(rng.integers(len(self._pool)))
             problem = self._at(number, self._pool[number])
-        return problem.error(model(problem)).mean()
+        return self._error(problem, model(problem)).mean()
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Return figures of the relative errors on all geometries held out; ``score`` is their mean."""
@@ -103,7 +117,7 @@ class OperatorTask:
     def errors(self, model: nn.Module) -> Tensor:
         """Return the relative errors of all right-hand sides held out, shape (held m,)."""
         with torch.no_grad():
-            return torch.cat([problem.error(model(problem)) for problem in self.held_out()])
+            return torch.cat([self._error(problem, model(problem)) for problem in self.held_out()])
 
     def _at(self, number: int, problem: OperatorProblem) -> PreparedProblem:
         if number not in self._prepared:

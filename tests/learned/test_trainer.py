@@ -54,6 +54,11 @@ def test_a_request_is_what_the_command_line_says() -> None:
         ({"model": "drift", "smoke": True, "minutes": 3.0}, "--minutes: got --smoke too, which takes a minute, "),
         ({"model": "drift", "stream": True, "data": Path("a.h5")}, "--stream: got --data too, expected one of them"),
         ({"model": "drift", "maps": 1.5}, "--maps: got 1.5, expected a share between 0 and 1"),
+        (
+            {"model": "spon-twin", "problem": "darcy", "norm": "energy"},
+            "--norm: got it for spon-twin, expected spon or ",
+        ),
+        ({"model": "spon", "problem": "darcy", "norm": "h1"}, "--norm: got 'h1', expected one of l2, energy"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: dict, message: str) -> None:

@@ -130,6 +130,26 @@ def test_errors_are_relative_and_figures_are_theirs() -> None:
     }
 
 
+def test_errors_in_energy_are_those_in_which_conjugate_gradients_begin() -> None:
+    problems = [problem(0), elasticity(nodes=30)]
+    for one in problems:
+        net = network(one)
+        task = OperatorTask([one, one], 1, net, norm="energy")
+        with torch.no_grad():
+            wrong = net(prepare_for(net, one)).numpy() - one.solutions
+        free, stiffness, rise = one.free, one.stiffness.toarray(), one.solutions - one.values
+        # Of the free unknowns the energy is what minimising leaves; nothing is wrong at the others.
+        assert not wrong[np.setdiff1d(np.arange(len(wrong)), free)].any()
+        inner = stiffness[np.ix_(free, free)]
+        expected = [np.sqrt(w @ stiffness @ w / (u @ inner @ u)) for w, u in zip(wrong.T, rise[free].T, strict=True)]
+        np.testing.assert_allclose(task.errors(net), expected, rtol=1e-9)
+        # From nothing but the boundary values it is one.
+        prepared = prepare_for(net, one)
+        torch.testing.assert_close(
+            prepared.energy_error(prepared.values), torch.ones(wrong.shape[1]).double(), rtol=1e-14, atol=0
+        )
+
+
 @pytest.mark.parametrize("kind", ["stored", "streamed"])
 def test_a_resumed_training_is_bitwise_the_one_that_was_never_stopped(kind: str, tmp_path: Path) -> None:
     def fresh() -> tuple[SPON, OperatorTask]:

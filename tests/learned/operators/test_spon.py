@@ -29,9 +29,16 @@ from learned.operators.processor import LandmarkProcessor
 from learned.operators.spon import SPON, UnconstrainedSPON
 from learned.operators.structure import CoarseSpace, Dirichlet, GalerkinCorrection, SelfAdjoint
 
-ONE_LEVEL = [{}, {"smoothing": 2}]
+ONE_LEVEL = [{}, {"smoothing": 2}, {"degree": 6}]
 HATS = {"level": 1, "hats": 1}
-SOME_LEVELS = [*ONE_LEVEL, {"level": 1}, {"level": 1, "smoothing": 1}, HATS, HATS | {"smoothing": 2}]
+SOME_LEVELS = [
+    *ONE_LEVEL,
+    {"level": 1},
+    {"level": 1, "smoothing": 1},
+    HATS,
+    HATS | {"smoothing": 2},
+    HATS | {"degree": 3},
+]
 # Each problem with each form of the network that it allows.
 CASES = [(name, options) for name in PROBLEMS for options in (SOME_LEVELS if "levels" in name else ONE_LEVEL)]
 # The third right-hand side is twice the first less three times the second.
@@ -248,7 +255,12 @@ def first_parameters(net: nn.Module) -> list[nn.Parameter]:
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("two levels", {"level": 1, "hats": 1, "smoothing": 1}), ("holes", {}), ("islands", {}), ("elasticity", {})],
+    [
+        ("two levels", {"level": 1, "hats": 1, "smoothing": 1}),
+        ("holes", {}),
+        ("islands", {}),
+        ("elasticity", {"degree": 4}),
+    ],
 )
 @pytest.mark.parametrize("structured", [True, False])
 def test_gradients_are_those_of_finite_differences(name: str, options: dict[str, int], structured: bool) -> None:
