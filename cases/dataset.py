@@ -98,6 +98,7 @@ def make_dataset(
     processes: int = 1,
     labels: bool = False,
     problem: str | None = None,
+    nodes: int | None = None,
     quiet: bool = False,
 ) -> Path:
     """Make the samples that the file lacks yet; return the file.
@@ -119,6 +120,8 @@ def make_dataset(
     problem
         Of ``operators``, which one: a name in ``PROBLEMS`` or ``TRAJECTORIES`` of
         ``learned.train_request``.
+    nodes
+        Of ``operators``, of about how many nodes; as the problem has it if None.
     quiet
         Say nothing.
 
@@ -138,13 +141,15 @@ def make_dataset(
     if (problem in known_problems) != (name == "operators"):
         expected = f"one of {', '.join(known_problems)} for operators, and none for other data sets"
         raise InputError(f"--problem: got {problem!r} for {name}, expected {expected}")
+    if nodes is not None and name != "operators":
+        raise InputError(f"--nodes: got it for {name}, expected operators; others draw their sizes")
     path = out or Path("results") / "dataset" / f"{name}{f'-{problem}' if problem else ''}.h5"
     console = Console(quiet=quiet, highlight=False, soft_wrap=True)
     number = DATASETS[name][1] if count is None else count
     if name == "operators":
         # Trajectories have their own number.
         own = count is None and problem in TRAJECTORIES
-        samples = operator_samples(str(problem), seed, count=None if own else number)
+        samples = operator_samples(str(problem), seed, count=None if own else number, nodes=nodes)
     elif name == "labels":
         samples = label_samples(number, seed)
     else:

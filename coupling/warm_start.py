@@ -53,7 +53,9 @@ class WarmStart:
     predict
         See ``Prediction``; such as ``OperatorInverse.start``.
     norm
-        "energy" for symmetric positive definite A, "residual" for any.
+        "energy" for symmetric positive definite A, "residual" for any; None to take predictions as they are, which
+        saves a product: for those of which it is known that they are nearer, as ``OperatorInverse.start`` for the
+        matrix that it was made for.
 
     Attributes
     ----------
@@ -70,9 +72,11 @@ class WarmStart:
     Eshaghi et al., NOWS: Neural operator warm starts for accelerating iterative solvers, arXiv 2511.02481 (2025).
     """
 
-    def __init__(self, predict: Prediction, *, norm: Literal["energy", "residual"] = "energy"):
-        if norm not in ("energy", "residual"):
-            raise ValueError(f"norm: got {norm!r}, expected 'energy' for symmetric positive definite A, or 'residual'")
+    def __init__(self, predict: Prediction, *, norm: Literal["energy", "residual"] | None = "energy"):
+        if norm not in ("energy", "residual", None):
+            raise ValueError(
+                f"norm: got {norm!r}, expected 'energy' for symmetric positive definite A, 'residual', or None"
+            )
         self.record = WarmStartRecord()
         self._predict, self._norm = predict, norm
 
@@ -93,7 +97,7 @@ class WarmStart:
         better = ksp.getType() != PETSc.KSP.Type.PREONLY
         if better:
             x.setArray(self._predict(b.getArray(readonly=True)))
-            better = self._is_better(ksp.getOperators()[0], b, x)
+            better = self._norm is None or self._is_better(ksp.getOperators()[0], b, x)
         # Not a start at a vector of zeros: that would be tested in another way, which costs time.
         ksp.setInitialGuessNonzero(better)
         self.record.starts += 1

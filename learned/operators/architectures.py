@@ -21,8 +21,8 @@ _MODELS: dict[str, tuple[str, dict[str, int]]] = {
 # coefficients jump and loads act on sides, functions have to follow the matrix.
 _PROBLEMS: dict[str, dict[str, int]] = {
     "stokes": {"landmarks": 48, "level": 0, "smoothing": 2},
-    "darcy": {"landmarks": 64, "degree": 16},
-    "elasticity": {"degree": 16},
+    "darcy": {"landmarks": 64, "degree": 20},
+    "elasticity": {"landmarks": 48, "degree": 20},
 }
 # The structure of those that advance states, see ``RolloutNetwork``; of water the budget of each cell.
 _ROLLOUTS, _WATER = {"rollout": CONSERVATIVE, "rollout-twin": FREE}, {CONSERVATIVE: LOCAL}

@@ -86,7 +86,8 @@ class SPON(nn.Module):
         seen = width // 2 if level else width
         self.local = _constant_at_first(seen, 1 + smoothing, _LOCAL)
         if degree:
-            self.damping = _constant_at_first(seen, 1, _SHARE)
+            # It sees what it is told itself, as loads end from one node to the next.
+            self.damping = _constant_at_first(seen + told, 1, _SHARE)
             self.cut = nn.Parameter(torch.tensor(_CUT))
 
     def forward(self, problem: PreparedProblem) -> Tensor:
@@ -125,7 +126,9 @@ class SPON(nn.Module):
         for step in range(self.smoothing):
             basis = basis - local[:, 1 + step, None] * problem.stiffness(basis)
         if self.degree:
-            share = problem.reduce(torch.sigmoid(self.damping(q)).double().repeat_interleave(c, dim=0))
+            nodes = (problem.light or problem.graph).nodes
+            damping = torch.sigmoid(self.damping(torch.cat([q, nodes], dim=1)))
+            share = problem.reduce(damping.double().repeat_interleave(c, dim=0))
             diagonal = share * problem.bound[:, None]
             basis = chebyshev(
                 lambda columns: diagonal * problem.stiffness(columns), basis, self.degree, self._least(problem)

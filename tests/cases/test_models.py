@@ -219,6 +219,7 @@ def test_who_watches_a_training_sees_a_bar_instead_of_lines(monkeypatch: pytest.
         ("dataset mover", "data set: got 'mover', expected one of movers (meshes in 2D and 3D with monitor functions"),
         ("dataset movers --out file", "--out: got file, expected an HDF5 file that can be written; "),
         ("dataset labels --labels", "--labels: got it for labels, expected movers; they are labelled anyway"),
+        ("dataset movers --nodes 300", "--nodes: got it for movers, expected operators; others draw their sizes"),
     ],
 )
 def test_bad_input_is_one_line(arguments: str, message: str, driftmesh, tmp_path: Path) -> None:

@@ -126,6 +126,15 @@ def test_a_prediction_counts_if_it_is_nearer_in_energy_than_zero(hybrid: Hybrid,
         assert solver.snes.ksp.getIterationNumber() == 0
 
 
+def test_what_is_known_to_be_nearer_is_taken_as_it_is(hybrid: Hybrid) -> None:
+    checked, known = (hybrid.solver(CG | {"pc_type": "jacobi"}) for _ in range(2))
+    starts = WarmStart(hybrid.inverse.start), WarmStart(hybrid.inverse.start, norm=None)
+    for solver, start in zip((checked, known), starts, strict=True):
+        start.attach(solver)
+    np.testing.assert_array_equal(hybrid.solve(known), hybrid.solve(checked))
+    assert [start.record.from_zero for start in starts] == [0, 0]
+
+
 def test_a_direct_solver_goes_on_as_it_does(hybrid: Hybrid) -> None:
     solver = hybrid.solver(LU)
     expected = hybrid.solve(solver)
@@ -182,5 +191,5 @@ def test_of_what_is_not_symmetric_the_residual_decides(share: float, taken: bool
 
 
 def test_an_unknown_norm_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^norm: got 'l2', expected 'energy' for .*, or 'residual'$"):
+    with pytest.raises(ValueError, match=r"^norm: got 'l2', expected 'energy' for .*, 'residual', or None$"):
         WarmStart(np.copy, norm="l2")
