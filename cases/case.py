@@ -10,6 +10,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 from firedrake import Function
+from firedrake.mesh import MeshGeometry
 
 from cases.moving import Movement
 from cases.options import CaseOptions
@@ -157,11 +158,17 @@ class Case(ABC):
         Raises
         ------
         ValueError
-            As :func:`meshing.mesh_file.read_mesh` and :meth:`check_mesh`, and for a file without the markers.
+            As :func:`meshing.mesh_file.read_mesh` and :meth:`check_mesh`, for a file without the markers, and for what
+            is no mesh.
         """
         path = getattr(options, "mesh", "")
         if not path:
-            return self.mesh(options)
+            mesh = self.mesh(options)
+            if self.has_mesh and not isinstance(mesh, MeshGeometry):
+                raise ValueError(
+                    f"case {self.name}: got a {type(mesh).__name__} from mesh, expected a mesh of Firedrake; return it"
+                )
+            return mesh
         mesh = read_mesh(path).mesh
         found = sorted(map(int, mesh.exterior_facets.unique_markers))
         missing = [f"{marker} ({side})" for marker, side in self.markers.items() if marker not in found]

@@ -6,15 +6,14 @@ import hashlib
 import inspect
 import re
 import sys
-import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from cases.case import Case
+from cases.case_file_errors import located
 from cases.errors import InputError
 from cases.options import CaseOptions, read_run_config
 from cases.registry import get_case
@@ -58,8 +57,8 @@ def find_case(reference: str) -> FoundCase:
     Raises
     ------
     ValueError
-        With one line: for an unknown name, and for a file that is absent, cannot be executed (with file and line) or
-        has no case or more than one.
+        With one line: for an unknown name, and for a file that is absent, cannot be executed (with file, line and
+        function) or has no case or more than one.
     """
     path = Path(reference).expanduser()
     if path.suffix not in SUFFIXES and "/" not in reference:
@@ -120,21 +119,11 @@ def load_case(path: Path) -> Case:
         chosen = own[0]
     if not (isinstance(chosen, Case) or _is_case_class(chosen)):
         raise InputError(f"case file: got CASE = {chosen!r} in {path}, expected a case or a class of one; {_REMEDY}")
-    with _located(path):
+    with located(path):
         case: Case = chosen() if isinstance(chosen, type) else chosen
     _check(case, path)
     case.file = path
     return case
-
-
-@contextmanager
-def errors_of_case(case: Case) -> Iterator[None]:
-    """Turn what a user's case raises while a run is set up into one line with file and line."""
-    if case.file is None:
-        yield
-    else:
-        with _located(case.file):
-            yield
 
 
 def _execute(path: Path) -> ModuleType:
@@ -154,7 +143,7 @@ def _execute(path: Path) -> ModuleType:
     folder = str(path.parent)
     sys.path.insert(0, folder)
     try:
-        with _located(path):
+        with located(path):
             exec(compile(source, str(path), "exec", dont_inherit=True), vars(module))
     except InputError:
         del sys.modules[name]
@@ -162,32 +151,6 @@ def _execute(path: Path) -> ModuleType:
     finally:
         sys.path.remove(folder)
     return module
-
-
-@contextmanager
-def _located(path: Path) -> Iterator[None]:
-    """Raise an InputError with file and line for what goes wrong in a file; anything else as it is."""
-    try:
-        yield
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:
-        line = _line(error, path)
-        if line is None:
-            raise
-        kind = (
-            "" if isinstance(error, ValueError) and not isinstance(error, UnicodeError) else type(error).__name__ + ": "
-        )
-        message = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise InputError(f"case file: {path}:{line}: {kind}{' '.join(str(message).split())}") from error
-
-
-def _line(error: BaseException, path: Path) -> int | None:
-    """Return the line of a file in which an error was raised, or from which what raised it was called."""
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        return error.lineno
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return lines[-1] if lines else None
 
 
 def _is_case_class(value: Any) -> bool:

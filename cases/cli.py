@@ -15,10 +15,10 @@ os.environ["PETSC_OPTIONS"] = "-no_signal_handler " + os.environ.get("PETSC_OPTI
 
 import typer
 
+from cases.errors import EXIT_BAD_INPUT
 from learned.train_request import PROBLEMS, TRAJECTORIES
 
 CASE = "name of a case, see `driftmesh cases`, or a case file: .py with a case of your own, .toml with options of one"
-EXIT_BAD_INPUT = 2
 EXIT_NUMERICAL_FAILURE = 3
 EXIT_INTERRUPTED = 130  # as a shell reports Ctrl-C
 
@@ -277,6 +277,12 @@ def dataset(
         str | None,
         typer.Option(help=f"of operators: {', '.join((*PROBLEMS, *TRAJECTORIES))}", show_default=False),
     ] = None,
+    nodes: Annotated[
+        int | None,
+        typer.Option(
+            min=100, help="of operators: about how many in a mesh  [default: 900 or 1200]", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Make training data; what is in the file already stays, so that it goes on after a stop."""
     from cases.dataset import list_datasets, make_dataset
@@ -284,7 +290,9 @@ def dataset(
     if name is None:
         list_datasets(typer.echo)
     else:
-        make_dataset(name, out, count=count, seed=seed, processes=processes, labels=labels, problem=problem)
+        make_dataset(
+            name, out, count=count, seed=seed, processes=processes, labels=labels, problem=problem, nodes=nodes
+        )
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -10,8 +11,9 @@ from pydantic import Field
 
 from cases.case import Case, Gauges, Setup
 from cases.monai_data import load_monai
+from cases.monai_mesh import OFFSHORE, check_basin
 from cases.moving import Movement
-from cases.options import CaseOptions, MovingOptions
+from cases.options import MESH, CaseOptions, FilePath, MovingOptions
 from cases.units import Unit
 from fem.bathymetry import Grid, bathymetry
 from fem.boundary import PrescribedElevation
@@ -21,7 +23,6 @@ from fem.wave_monitor import wave_monitor
 from meshing.shaping import Shaping
 
 LENGTH_X, LENGTH_Y = 5.488, 3.402
-OFFSHORE = 1  # marker of the side x = 0 in Firedrake's RectangleMesh
 STILL_WATER = 0.0
 
 
@@ -61,6 +62,11 @@ class MonaiOptions(MovingOptions):
     monitor_regularisation: float = Field(
         0.1, gt=0, le=100, description="the smaller, the more cells go to the waves; times their mean steepness"
     )
+    mesh: Annotated[str, FilePath()] = Field(
+        "",
+        description=f"{MESH}; marker {OFFSHORE} on x = 0, where the wave enters, any other on walls; inside of the "
+        f"surveyed basin, {LENGTH_X} m by {LENGTH_Y} m, and around the gauges",
+    )
 
 
 class Monai(Case):
@@ -74,12 +80,17 @@ class Monai(Case):
         "at x = 0 and runs up on the surveyed coast; three gauges stand between the islet and the shore."
     )
     Options: ClassVar[type[CaseOptions]] = MonaiOptions
+    markers: ClassVar[Mapping[int, str]] = {OFFSHORE: "offshore"}
 
     def mesh(self, options: MonaiOptions):
         """Return squares of about ``resolution``, each cut into four triangles by its diagonals."""
         nx = max(1, round(LENGTH_X / options.resolution))
         ny = max(1, round(LENGTH_Y / options.resolution))
         return RectangleMesh(nx, ny, LENGTH_X, LENGTH_Y, diagonal="crossed")
+
+    def check_mesh(self, options: MonaiOptions, mesh) -> None:
+        """See :meth:`cases.case.Case.check_mesh` and :func:`cases.monai_mesh.check_basin`."""
+        check_basin(mesh, load_monai())
 
     def build(self, options: MonaiOptions, mesh) -> Setup:
         """See :meth:`cases.case.Case.build`."""

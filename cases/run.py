@@ -11,9 +11,10 @@ from firedrake import COMM_WORLD
 from rich.console import Console
 
 from cases.case import Case, ScalarSetup, Setup
-from cases.case_file import errors_of_case, find_case, find_case_on_all_ranks
+from cases.case_file import find_case, find_case_on_all_ranks
+from cases.case_file_errors import TRACEBACK, errors_of_case
 from cases.case_run import CaseRun
-from cases.checkpoint import Checkpoint, load_checkpoint
+from cases.checkpoint import FILE_NAME, Checkpoint, load_checkpoint
 from cases.errors import InputError, abort_all_ranks_on_crash, as_input_error, on_rank_zero
 from cases.flow_setup import FlowSetup
 from cases.flow_simulation import FlowSimulation
@@ -155,7 +156,7 @@ def execute(request: RunRequest, *, quiet: bool = False) -> str:
     Raises
     ------
     InputError
-        For bad input, before anything is computed.
+        For bad input, before anything is computed; for what a user's case raises, also later.
     """
     comm = COMM_WORLD
     abort_all_ranks_on_crash(comm)
@@ -163,7 +164,7 @@ def execute(request: RunRequest, *, quiet: bool = False) -> str:
     find_case_on_all_ranks(request.case, comm)
     checked = on_rank_zero(comm, lambda: plan(request))
     console = Console(quiet=quiet or comm.rank != 0, highlight=False, soft_wrap=True)
-    with as_input_error(), errors_of_case(checked.case):
+    with as_input_error(), errors_of_case(checked.case, comm):
         checkpoint: Checkpoint | None = (
             load_checkpoint(checked.out, comm) if checked.resume and checked.case.has_mesh else None
         )
@@ -175,15 +176,20 @@ def execute(request: RunRequest, *, quiet: bool = False) -> str:
 
     def begin() -> None:
         prepare_folder(checked.out)
+        (checked.out / TRACEBACK).unlink(missing_ok=True)
+        if not checked.resume:
+            # What is offered for going on is to be of this run.
+            (checked.out / FILE_NAME).unlink(missing_ok=True)
         options = checked.options.model_dump()
         case = checked.case
         write_config(checked.out, case.name, checked.mover, checked.seed, options, case_file=case.file)
 
     on_rank_zero(comm, begin)
     simulate = SIMULATIONS[type(setup)]
-    simulation = simulate(checked.case, setup, checked.out, checkpoint, mover=checked.mover)
-    status = simulation.run(console, seed=checked.seed, resume=checked.resume)
-    simulation.finish(status, checked.options, console)
+    with errors_of_case(checked.case, comm, checked.out):
+        simulation = simulate(checked.case, setup, checked.out, checkpoint, mover=checked.mover)
+        status = simulation.run(console, seed=checked.seed, resume=checked.resume)
+        simulation.finish(status, checked.options, console)
     if request.animation:
         from cases.animation import write_animation
 

@@ -11,6 +11,7 @@ from firedrake import Function
 from pydantic import Field
 
 from cases.case import Case
+from cases.errors import InputError
 from cases.options import MESH, CaseOptions, FilePath
 from fem.steady import SteadySolution
 from meshing.monitor import FieldMonitor, Monitor
@@ -75,9 +76,17 @@ class SteadyCase(Case):
 
     def build(self, options: Any, mesh) -> SteadySetup:
         """See :meth:`cases.case.Case.build`."""
+
+        def solve(start: Function | None) -> SteadySolution:
+            solution = self.solve(options, mesh, start)
+            if not isinstance(solution, SteadySolution):
+                kind = type(solution).__name__
+                raise InputError(f"case {self.name}: got a {kind} from solve, expected a SteadySolution; return it")
+            return solution
+
         return SteadySetup(
             mesh=mesh,
-            solve=lambda start: self.solve(options, mesh, start),
+            solve=solve,
             rounds=options.rounds,
             tolerance=options.tolerance,
             least_gain=options.least_gain,

@@ -13,8 +13,10 @@ from firedrake import Function, FunctionSpace, Mesh
 from rich.console import Console
 
 from cases.case import Case
+from cases.case_file_errors import place_in_words
 from cases.case_run import CaseRun
 from cases.checkpoint import Checkpoint, save_checkpoint
+from cases.errors import in_one_line
 from cases.maps import ScalarMapWriter
 from cases.moving import FIXED
 from cases.quantities import quantity_entries, quantity_words
@@ -80,9 +82,12 @@ class SteadySimulation(CaseRun):
     def _work(self, console: Console) -> str:
         try:
             return self._rounds(console)
+        except (NotImplementedError, RecursionError):
+            raise  # runtime errors, but of the code
         except NUMERICAL_FAILURES as error:
             # The first solve: later ones end the rounds.
-            console.print(f"  the solver has failed: {' '.join(str(error).split())}", markup=False)
+            reason = place_in_words(error, self.case.file) or in_one_line(error)
+            console.print(f"  the solver has failed: {reason}", markup=False)
             return "failed"
 
     def _rounds(self, console: Console) -> str:

@@ -12,6 +12,7 @@ import gmsh
 import numpy as np
 import pytest
 from run_files import run_json
+from user_cases import CASE, user_folder
 
 from cases.case_file import find_case
 from cases.errors import InputError
@@ -19,47 +20,12 @@ from cases.run import RunRequest, execute, plan
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 TUTORIAL = EXAMPLES.parent / "tutorial.md"
-# A file that is right, and where tests put what is wrong.
-CASE = '''
-"""A case of a user."""
-from typing import ClassVar
-from firedrake import UnitSquareMesh
-from cases.steady_case import SteadyCase, SteadyOptions
-from slope_parts import SLOPE
-
-class Slope(SteadyCase):
-    """The area below a line."""
-    name: ClassVar[str] = "slope"
-    summary: ClassVar[str] = "a line"
-    title: ClassVar[str] = "A line"
-    description: ClassVar[str] = "Its mean."
-    Options: ClassVar[type] = SteadyOptions
-    markers: ClassVar[dict] = {1: "left", 4: "top"}
-
-    def mesh(self, options):
-        return UnitSquareMesh(4, 4)
-
-    def solve(self, options, mesh, start):
-        from firedrake import Function, FunctionSpace, SpatialCoordinate, assemble, dx
-        from fem.steady import Quantity, SteadySolution
-        from meshing.monitor import ExpressionMonitor
-        u = Function(FunctionSpace(mesh, "CG", 1), name="u").interpolate(SLOPE * SpatialCoordinate(mesh)[0])
-        mean = Quantity(assemble(u * dx), published=0.5 * SLOPE)
-        return SteadySolution(u, u, ExpressionMonitor(lambda x: 1 + x[0]), 1.0, quantities={"mean": mean})
-'''
 
 
 @pytest.fixture
 def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder of a user, with a case and a module that it imports; the working folder is another one."""
-    folder, here = tmp_path / "user", tmp_path / "here"
-    folder.mkdir()
-    here.mkdir()
-    (folder / "slope.py").write_text(CASE)
-    (folder / "slope_parts.py").write_text("SLOPE = 3.0\n")
-    monkeypatch.chdir(here)
-    monkeypatch.setattr("cases.steady_figures.write_steady_figures", lambda *_, **__: [])
-    return folder
+    return user_folder(tmp_path, monkeypatch)
 
 
 def _mean(out: Path) -> float:
@@ -141,33 +107,6 @@ def test_which_of_two_cases_is_said(user: Path) -> None:
 def test_options_of_a_file(user: Path, driftmesh) -> None:
     outcome = driftmesh("options", "user/slope.py")
     assert outcome.code == 0 and re.search(r"^rounds +\| |^rounds +", outcome.out, re.M)
-
-
-# What is wrong in the file, and what the line has to say of it; lines are counted in the file.
-LINE = 1 + CASE.splitlines().index("    def mesh(self, options):")
-WRONG = {
-    "syntax": (("def mesh(self, options):", "def mesh(self, options:"), rf"slope.py:{LINE}: SyntaxError: .*"),
-    "name": (("class Slope(SteadyCase)", "class Slope(SteadyCaes)"), r"slope.py:8: NameError: .*SteadyCaes.*"),
-    "import": (("import SLOPE", "import SLOPES"), r"slope.py:6: ImportError: .*SLOPES.*"),
-    "exit": (('"""A case of a user."""', "raise SystemExit(3)"), r"slope.py:2: SystemExit: 3"),
-    "no case": (("(SteadyCase)", ""), r"got 0 cases \(none\) in .*slope.py, expected one subclass of Case .*"),
-    "abstract": (("def solve", "def solves"), r"got 0 cases \(none\) in .*slope.py, expected one subclass of Case .*"),
-    "no title": (("title:", "titel:"), r"got Slope in .*slope.py without title, expected texts name, summary, .*"),
-    "a bad name": (('"slope"', '"a/b"'), r"got name 'a/b' of Slope in .*slope.py, expected letters, .*"),
-    "no options": (("Options: ClassVar[type] = SteadyOptions", ""), r"got Slope in .* without Options .*"),
-    "mesh": (("UnitSquareMesh(4, 4)", "UnitSquareMesh(4)"), rf"slope.py:{LINE + 1}: TypeError: .*"),
-    "value": (("UnitSquareMesh(4, 4)", 'int("four")'), rf"slope.py:{LINE + 1}: invalid literal for int.*four.*"),
-}
-
-
-@pytest.mark.parametrize("wrong", WRONG)
-def test_one_line_for_a_wrong_file(wrong: str, user: Path, driftmesh, tmp_path: Path) -> None:
-    (before, after), said = WRONG[wrong]
-    assert before in CASE
-    (user / "slope.py").write_text(CASE.replace(before, after))
-    outcome = driftmesh("run", "user/slope.py", "--out", "run")
-    assert outcome.code == 2 and not (tmp_path / "run").exists()
-    assert re.fullmatch(rf"driftmesh: case file: .*{said}", outcome.error_line)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,10 @@
-"""Steps on moving meshes: constants, mass, still water, bounds, the way to the target, and steps that fail."""
+"""Steps on moving meshes: constants, mass, still water, bounds."""
 
 from __future__ import annotations
 
-import tracemalloc
-
 import numpy as np
 import pytest
+from ale_motions import LEVEL, first_places, island, somewhere, swirl
 from firedrake import (
     Constant,
     Function,
@@ -15,9 +14,7 @@ from firedrake import (
     UnitSquareMesh,
     VectorFunctionSpace,
     as_vector,
-    conditional,
     cos,
-    exp,
     sin,
 )
 from hypothesis import given, settings
@@ -26,43 +23,17 @@ from hypothesis import strategies as st
 from fem.ale import StraightMotion
 from fem.bathymetry import bathymetry
 from fem.boundary import BoundaryCondition, Open
-from fem.problems.advection import Advection, swirling_flow
+from fem.problems.advection import Advection
 from fem.problems.burgers import Burgers
 from fem.problems.shallow_water import ShallowWater
 from fem.riemann import FacetState, hllc_flux
 from fem.scalar_stepper import ScalarStepper
 from fem.shallow_water_stepper import ShallowWaterStepper
 from fem.timestep import TABLEAUX, StepStatus, Tableau
-from meshing.limiter import limit_displacement
 from meshing.simplex import simplex_volumes
 
 MOTIONS = 100
-LEVEL = 0.5
 FAST_ENOUGH = [name for name, tableau in TABLEAUX.items() if tableau.order > 1]
-
-
-def limited(mesh, places: np.ndarray) -> Function:
-    """Return where the vertices get when they want to go to these places."""
-    target = Function(mesh.coordinates.function_space())
-    target.dat.data_wo[:] = places - mesh.coordinates.dat.data_ro
-    target = limit_displacement(mesh, target, relative=True)
-    target.dat.data_wo[:] = target.dat.data_ro + mesh.coordinates.dat.data_ro
-    return target
-
-
-def somewhere(mesh, first: np.ndarray, seed: int, size: float = 0.05, rough: float = 0.1) -> Function:
-    """Return a target on the unit square or cube: smooth, and a little at random inside; sides slide."""
-    rng = np.random.default_rng(seed)
-    shift = np.zeros_like(first)
-    for axis in range(first.shape[1]):
-        wave = np.cos((5 + axis) * first[:, (axis + 1) % first.shape[1]] + rng.uniform(0, 6))
-        shift[:, axis] = size * rng.uniform(-1, 1) * np.sin(np.pi * first[:, axis]) * wave
-    inside = ((first > 0) & (first < 1)).all(axis=1, keepdims=True)
-    return limited(mesh, first + shift + inside * rough * rng.uniform(-1, 1, first.shape) / len(first) ** 0.5)
-
-
-def first_places(mesh) -> np.ndarray:
-    return mesh.coordinates.dat.data_ro.copy()
 
 
 def walk(stepper, begin, motions: int, after_step=lambda: None, dt_max: float = 0.05) -> float:
@@ -76,10 +47,6 @@ def walk(stepper, begin, motions: int, after_step=lambda: None, dt_max: float = 
             t += result.dt
             after_step()
     return t
-
-
-def swirl(mesh, degree: int = 1, **change) -> Advection:
-    return Advection(mesh=mesh, degree=degree, potential=swirling_flow(speed=1.0, period=1.5), **change)
 
 
 # -- constants ----------------------------------------------------------------------------------------------------
@@ -182,14 +149,6 @@ def test_integral_and_bounds_are_kept_in_a_scalar_law_with_inflow(degree: int) -
     print(f"P{degree}: drift {max(drift):.1e} in {len(drift)} steps, inflow {stepper.inflow:.3f} of {mass:.3f}")
     assert max(drift) <= 1e-12
     assert abs(stepper.inflow) > 0.05 and np.ptp(state.dat.data_ro) > 0.3
-
-
-def island(mesh, degree: int) -> Function:
-    """A bed with an island that emerges, and a slope."""
-    x = SpatialCoordinate(mesh)
-    return bathymetry(
-        mesh, 1.3 * exp(-30 * ((x[0] - 0.45) ** 2 + (x[1] - 0.55) ** 2)) - 0.2 + 0.05 * x[0], degree=degree
-    )
 
 
 def around_island(mesh, first: np.ndarray, stepper: ShallowWaterStepper):
@@ -306,158 +265,3 @@ def _square():
         mesh = UnitSquareMesh(5, 5, diagonal="crossed")
         _SQUARE.extend((mesh, first_places(mesh)))
     return _SQUARE
-
-
-# -- the way ------------------------------------------------------------------------------------------------------
-
-
-def lake(cells: int = 8):
-    """Return a stepper of waves on a lake with an island, its mesh and its first places."""
-    mesh = UnitSquareMesh(cells, cells)
-    bed = island(mesh, 1)
-    problem = ShallowWater(bathymetry=bed)
-    state = Function(problem.space())
-    state.dat.data[:, 0] = np.maximum(LEVEL - bed.dat.data_ro, 0.0)
-    state.dat.data[:, 1] = 0.1 * state.dat.data_ro[:, 0]
-    return ShallowWaterStepper(problem, state), mesh, first_places(mesh)
-
-
-def hump(cells: int = 8):
-    """Return a stepper of a hump in the swirl, its mesh and its first places."""
-    mesh = UnitSquareMesh(cells, cells)
-    problem, x = swirl(mesh), SpatialCoordinate(mesh)
-    state = Function(problem.space()).interpolate(conditional(x[0] + x[1] < 0.8, 1.0, 0.0))
-    return ScalarStepper(problem, state), mesh, first_places(mesh)
-
-
-def begin(stepper, target: Function) -> None:
-    given = (island(Mesh(target), 1), LEVEL) if isinstance(stepper, ShallowWaterStepper) else ()
-    stepper.begin_motion(target, *given)
-
-
-@pytest.mark.parametrize("make", [lake, hump])
-def test_the_mesh_arrives_bit_for_bit_and_what_depends_on_it_is_in_line(make) -> None:
-    stepper, mesh, first = make()
-    assert not stepper.is_moving
-    target = somewhere(mesh, first, 1, size=0.3)
-    begin(stepper, target)
-    steps, t = 0, 0.0
-    while stepper.is_moving:
-        before = mesh.coordinates.dat.data_ro.copy()
-        t += stepper.step(t, 0.05).dt
-        assert (mesh.coordinates.dat.data_ro != before).any()
-        steps += 1
-    assert steps > 2
-    assert (mesh.coordinates.dat.data_ro == target.dat.data_ro).all()
-    mass, allowed = stepper.mass(), stepper.allowed_step
-    stepper.mesh_changed()
-    assert (stepper.mass(), stepper.allowed_step) == (mass, allowed)
-    places = mesh.coordinates.dat.data_ro.copy()
-    stepper.step(t, 0.05)
-    assert (mesh.coordinates.dat.data_ro == places).all()
-
-
-@pytest.mark.parametrize("make", [lake, hump])
-def test_a_mesh_on_its_way_can_turn(make) -> None:
-    stepper, mesh, first = make()
-    mass = stepper.mass()
-    begin(stepper, somewhere(mesh, first, 1, size=0.3))
-    stepper.step(0.0, 0.05)
-    assert stepper.is_moving
-    back = limited(mesh, first)
-    begin(stepper, back)
-    while stepper.is_moving:
-        stepper.step(0.0, 0.05)
-    assert (mesh.coordinates.dat.data_ro == back.dat.data_ro).all()
-    assert stepper.mass() == pytest.approx(mass, rel=1e-13)
-
-
-@pytest.mark.parametrize("make", [lake, hump])
-def test_a_step_that_fails_leaves_mesh_state_and_bed_as_they_were(make, monkeypatch) -> None:
-    stepper, mesh, first = make()
-    begin(stepper, somewhere(mesh, first, 1, size=0.3))
-    stepper.step(0.0, 0.05)
-    fields = [mesh.coordinates, stepper.state]
-    if isinstance(stepper, ShallowWaterStepper):
-        fields.append(stepper.problem.bathymetry)
-    before, mass = [field.dat.data_ro.copy() for field in fields], stepper.mass()
-    run = stepper._run_stages
-    monkeypatch.setattr(stepper, "_run_stages", lambda t, dt: run(t, dt) and False)
-    assert stepper.step(0.0, 0.05).status is StepStatus.FAILED
-    assert all((field.dat.data_ro == values).all() for field, values in zip(fields, before, strict=True))
-    assert stepper.mass() == mass and stepper.is_moving
-    monkeypatch.undo()
-    assert stepper.step(0.0, 0.05).status is StepStatus.DONE
-
-
-@pytest.mark.parametrize(("make", "times"), [(lake, 20), (hump, 4)])
-def test_a_step_that_is_too_long_is_taken_back_with_the_mesh(make, times: int) -> None:
-    """And the mesh arrives all the same, though every step is too long at first."""
-    stepper, mesh, first = make()
-    mass = stepper.mass()
-    stepper.courant *= times
-    target = somewhere(mesh, first, 1, size=0.3)
-    begin(stepper, target)
-    retries = []
-    while stepper.is_moving:
-        result = stepper.step(0.0, 1.0)
-        assert result.status is StepStatus.DONE
-        retries.append(result.retries)
-    print(f"retries {retries}")
-    assert max(retries) > 0
-    assert (mesh.coordinates.dat.data_ro == target.dat.data_ro).all()
-    assert stepper.mass() == pytest.approx(mass, rel=1e-12)
-
-
-@pytest.mark.parametrize("make", [lake, hump])
-def test_bad_motions_are_named_and_nothing_moves(make) -> None:
-    stepper, mesh, first = make()
-    tangled = Function(mesh.coordinates.function_space())
-    tangled.dat.data[:] = first
-    tangled.dat.data[len(first) // 2] += 0.9
-    broken = tangled.copy(deepcopy=True)
-    broken.dat.data[3] = np.nan
-    elsewhere = UnitSquareMesh(8, 8).coordinates
-    for target, message in (
-        (tangled, r"target: got a cell with -.* of its volume on the straight way there, expected more than 0"),
-        (broken, r"target: got a cell with -inf of its volume"),
-        (elsewhere, r"target: got .*, expected .*; make it in mesh.coordinates.function_space"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            begin_anyhow(stepper, target)
-    assert not stepper.is_moving
-    kind = type(stepper)
-    euler = kind(stepper.problem, stepper.state, tableau="euler")
-    with pytest.raises(ValueError, match="scheme: got order 1, expected 2 or more for a moving mesh in 2D"):
-        begin_anyhow(euler, mesh.coordinates)
-
-
-def begin_anyhow(stepper, target: Function) -> None:
-    given = (stepper.problem.bathymetry, LEVEL) if isinstance(stepper, ShallowWaterStepper) else ()
-    stepper.begin_motion(target, *given)
-
-
-def test_bad_beds_are_named() -> None:
-    stepper, mesh, _ = lake()
-    with pytest.raises(
-        ValueError, match=r"bed: got .*DG0.*, expected .*DG1.* as the bathymetry, on its mesh or the same"
-    ):
-        stepper.begin_motion(mesh.coordinates, island(mesh, 0), LEVEL)
-    bed = island(mesh, 1)
-    bed.dat.data[5] = np.nan
-    with pytest.raises(ValueError, match="bed or level: got values that are not finite"):
-        stepper.begin_motion(mesh.coordinates, bed, LEVEL)
-
-
-def test_steps_on_a_moving_mesh_allocate_nothing_of_the_size_of_a_field() -> None:
-    stepper, mesh, first = lake(40)
-    stepper.state.dat.data[:, 1] = 0.0
-    begin(stepper, somewhere(mesh, first, 1, size=0.5, rough=0.0))
-    stepper.step(0.0, 1.0)
-    tracemalloc.start()
-    stepper.step(0.0, 1.0)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    field = stepper.problem.bathymetry.dat.data_ro.nbytes
-    print(f"peak {peak} bytes, a scalar field {field} bytes")
-    assert stepper.is_moving and peak < 0.1 * field
