@@ -23,7 +23,12 @@ _SYMMETRIC = 1e-10
 
 
 def operator_problem(
-    form, bcs: Sequence[DirichletBC] = (), *, features: np.ndarray | None = None, coarse: Sequence[Any] = ()
+    form,
+    bcs: Sequence[DirichletBC] = (),
+    *,
+    features: np.ndarray | None = None,
+    coarse: Sequence[Any] = (),
+    loaded: np.ndarray | None = None,
 ) -> OperatorProblem:
     r"""Return what operator networks are told of a bilinear form and its boundary conditions, without right-hand sides.
 
@@ -39,6 +44,9 @@ def operator_problem(
         What else the network sees in the nodes, shape (n, k), such as the logarithm of a coefficient; none if None.
     coarse
         Scalar spaces of coarser levels, from fine to coarse, see ``coupling.operator_transfers``.
+    loaded
+        Nodes where right-hand sides will be concentrated, as tractions on a side are, shape (n,), bool; none if None.
+        There functions are not made to follow the matrix, for which nothing acts there.
 
     Raises
     ------
@@ -79,6 +87,7 @@ def operator_problem(
         values=nothing,
         solutions=nothing,
         coarse=coarse_levels([*list(coarse)[::-1], scalar]),
+        loaded=loaded,
     )
 
 

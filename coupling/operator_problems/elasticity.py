@@ -68,8 +68,8 @@ def make(rng: np.random.Generator, nodes: int, right_sides: int, moved: bool) ->
     values = np.zeros_like(loads)
     solutions = solve_free(stiffness, loads, values, fixed)
     scale = rng.uniform(0.5, 1.0, right_sides) / np.abs(solutions).max(axis=0)
-    loaded = np.zeros((len(points), 1))
-    loaded[space.boundary_nodes(_LOADED)] = 1.0
+    loaded = np.zeros(len(points), dtype=bool)
+    loaded[space.boundary_nodes(_LOADED)] = True
     boundary = np.zeros(len(points), dtype=bool)
     boundary[space.boundary_nodes("on_boundary")] = True
     return OperatorProblem(
@@ -78,13 +78,14 @@ def make(rng: np.random.Generator, nodes: int, right_sides: int, moved: bool) ->
         mass=mass,
         fixed=fixed,
         boundary=boundary,
-        features=loaded,
+        features=loaded[:, None].astype(float),
         loads=loads * scale,
         values=values,
         solutions=solutions * scale,
         coarse=coarse_levels(scalars),
         kind=kind,
         cells=drawn_cells(space),
+        loaded=loaded,
     )
 
 

@@ -2,10 +2,14 @@ r"""A symmetric positive definite approximate inverse that a network parametrise
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
+from scipy.linalg.lapack import dpstrf, dtrtri
 from torch import Tensor
+
+from learned.sparse import SparseMap
 
 # Of columns, (N, m) to (N, m).
 Map = Callable[[Tensor], Tensor]
@@ -27,10 +31,14 @@ class BalancedInverse:
     if they are nearly dependent or dependent; what Phi can express is solved exactly; where Phi and D vanish, u does.
     To rounding, in float64. Of functions that are not finite, neither is u.
 
+    Where A u has much larger terms than b, as in slender bodies and equations of fourth order, rounding in A u is more
+    than 1e-12 :math:`|b|`. ``refined`` calls take residuals in more digits, and leave what rounding of u alone does, at
+    most :math:`\epsilon |\Phi^T A| |u|`.
+
     Parameters
     ----------
     apply
-        A as a map of columns, (N, m) to (N, m), symmetric, differentiable.
+        A, symmetric, shape (N, N).
     basis
         Phi, shape (N, R), float64.
     local
@@ -48,7 +56,7 @@ class BalancedInverse:
     Kannan, Nakatsukasa, Yamamoto and Yanagisawa, Shifted Cholesky QR, SIAM J. Sci. Comput. 42 (2020).
     """
 
-    def __init__(self, apply: Map, basis: Tensor, local: Tensor | Map):
+    def __init__(self, apply: SparseMap, basis: Tensor, local: Tensor | Map):
         self._apply, self._local = apply, local
         self.basis = basis
         # The span alone matters: combinations of functions that make them nearly orthonormal have no gradient.
@@ -61,23 +69,40 @@ class BalancedInverse:
             energy = _energy(apply, functions)
         self._functions, self._factor = functions, _factorised(energy)
 
-    def __call__(self, right_sides: Tensor) -> Tensor:
-        """Return S b, shape (N, m), of b, shape (N, m) or (N,)."""
+    def __call__(self, right_sides: Tensor, *, refined: bool = False) -> Tensor:
+        """Return S b.
+
+        Parameters
+        ----------
+        right_sides
+            b, shape (N, m) or (N,).
+        refined
+            Whether residuals are taken in more digits, see the class. It takes half as long again for one right-hand
+            side, less for each of many.
+        """
         b = right_sides if right_sides.ndim == 2 else right_sides[:, None]
-        coarse = self.coarse(b)
+        coarse = self.coarse(b, refined=refined)
         left = b - self._apply(coarse)
         local = self._local[:, None] * left if isinstance(self._local, Tensor) else self._local(left)
-        result = coarse + local - self.coarse(self._apply(local))
+        result = self._improved(b, coarse + local - self._once(self._apply(local)), refined)
         return result if right_sides.ndim == 2 else result[:, 0]
 
-    def coarse(self, b: Tensor) -> Tensor:
-        """Return Q b, shape (N, m); improved once, as rounding in A is larger than in b."""
-        once = self._once(b)
-        return once + self._once(b - self._apply(once))
+    def coarse(self, b: Tensor, *, refined: bool = False) -> Tensor:
+        """Return Q b, shape (N, m); ``refined`` as in a call."""
+        return self._improved(b, self._once(b), refined)
 
     def half(self) -> Tensor:
         """Return H, shape (N, R), with Q = H H^T but for rounding: the functions, orthonormal in energy."""
         return torch.linalg.solve_triangular(self._factor, self._functions.T, upper=False).T
+
+    def _improved(self, b: Tensor, u: Tensor, refined: bool) -> Tensor:
+        r"""Return u + Q (b - A u), which takes away what rounding has left of :math:`\Phi^T (b - A u) = 0`.
+
+        Without gradient: whatever Phi, there is nothing to add but rounding.
+        """
+        with torch.no_grad():
+            more = self._once(self._apply.residual(b, u) if refined else b - self._apply(u))
+        return u + more
 
     def _once(self, b: Tensor) -> Tensor:
         return self._functions @ torch.cholesky_solve(self._functions.T @ b, self._factor)
@@ -89,7 +114,23 @@ def _orthonormal(apply: Map, basis: Tensor) -> Tensor:
     image = apply(basis)
     scale = (basis * image).sum(0).clamp_min(1e-300).rsqrt()
     energy = (basis * scale).T @ (image * scale)
-    return scale[:, None] * torch.linalg.inv_ex(_factorised(energy))[0].T
+    return scale[:, None] * _pivoted(energy)
+
+
+def _pivoted(energy: Tensor) -> Tensor:
+    r"""Return combinations E with E^T energy E = 1 but for what is added to the energy, shape (R, R).
+
+    Each takes the function that has most energy beside those before. So a combination with large entries, which is
+    rounded much, has as small a share in every function. In another order its share can be large, and functions then
+    see hundreds of times more of a residual than rounding where combinations see none.
+    """
+    for raised, added in _raised(energy):
+        factor, order, rank, _ = dpstrf(raised.cpu().numpy(), lower=1, tol=0.5 * added)
+        if rank == len(energy):
+            combined = np.zeros_like(factor)
+            combined[order - 1] = np.tril(dtrtri(factor, lower=1)[0]).T
+            return torch.from_numpy(combined).to(energy.device)
+    return torch.full_like(energy, torch.nan)
 
 
 def _independent(energy: Tensor) -> Tensor:
@@ -108,9 +149,16 @@ def _energy(apply: Map, basis: Tensor) -> Tensor:
 
 def _factorised(energy: Tensor) -> Tensor:
     """Return the lower factor of a positive semidefinite matrix and a little more; not a number if there is none."""
-    unit = torch.eye(len(energy), dtype=energy.dtype, device=energy.device)
-    for more in range(_TRIES):
-        factor, failed = torch.linalg.cholesky_ex(0.5 * (energy + energy.T) + _JITTER * 10.0**more * len(energy) * unit)
+    for raised, _ in _raised(energy):
+        factor, failed = torch.linalg.cholesky_ex(raised)
         if not int(failed):
             return factor
     return torch.full_like(energy, torch.nan)
+
+
+def _raised(energy: Tensor) -> Iterator[tuple[Tensor, float]]:
+    """Give a symmetric matrix and a little more on its diagonal, and how much more, until rounding cannot matter."""
+    unit = torch.eye(len(energy), dtype=energy.dtype, device=energy.device)
+    for more in range(_TRIES):
+        added = _JITTER * 10.0**more * len(energy)
+        yield 0.5 * (energy + energy.T) + added * unit, added

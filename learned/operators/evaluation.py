@@ -133,8 +133,12 @@ def reciprocity(network: nn.Module, problem: OperatorProblem, prepared: Prepared
 def balance(network: SPON, problem: OperatorProblem, u: Tensor) -> float:
     """Return what is left of the balance of loads on a network's functions, see ``structure_residuals``."""
     own = prepare_for(network, problem)
-    functions = network.inverse(own).basis
-    functions = (functions / torch.linalg.vector_norm(functions, dim=0)).numpy()
-    defect = functions.T @ (reduction(problem)[0].T @ (problem.loads - problem.stiffness @ u.numpy()))
+    functions = network.inverse(own).basis.numpy()
+    # In more digits than u has, as terms of A u are large; and with functions as they are: of length one, they would be
+    # rounded to others.
+    long = np.longdouble
+    left = problem.loads.astype(long) - problem.stiffness.astype(long) @ u.numpy().astype(long)
+    seen = functions.T.astype(long) @ (reduction(problem)[0].T.astype(long) @ left)
+    defect = (seen / np.linalg.norm(functions, axis=0)[:, None]).astype(float)
     whole = np.linalg.norm(own.right_sides.numpy(), axis=0)
     return float((np.linalg.norm(defect, axis=0) / np.where(whole > 0.0, whole, 1.0)).max())

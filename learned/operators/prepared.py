@@ -50,6 +50,8 @@ class PreparedProblem:
         shape (V,).
     bound
         Inverse of a diagonal that is larger than the stiffness, see ``diagonal_bound``, shape (V,).
+    unloaded
+        1, but 0 where loads are concentrated, shape (V,).
     right_sides
         Shape (V, m).
     loads, values, solutions
@@ -73,6 +75,7 @@ class PreparedProblem:
     stiffness: SparseMap
     jacobi: Tensor
     bound: Tensor
+    unloaded: Tensor
     right_sides: Tensor
     loads: Tensor
     values: Tensor
@@ -168,6 +171,7 @@ def prepare(
         stiffness=sparse_map(stiffness),
         jacobi=torch.from_numpy(1.0 / _node_means(stiffness.diagonal(), expand, reduce, c)),
         bound=torch.from_numpy(1.0 / (expand.T @ np.repeat(diagonal_bound(problem.stiffness, c), c))),
+        unloaded=torch.from_numpy(_unloaded(problem, reduce)),
         right_sides=torch.from_numpy(right_sides),
         loads=torch.from_numpy(problem.loads),
         values=torch.from_numpy(problem.values),
@@ -224,6 +228,11 @@ def _node_means(values: np.ndarray, expand: sparse.csr_array, reduce: sparse.csr
     free = np.diff(expand.indptr).reshape(-1, components).sum(axis=1)
     means = (expand @ values).reshape(-1, components).sum(axis=1) / np.maximum(free, 1)
     return reduce @ np.repeat(means, components)
+
+
+def _unloaded(problem: OperatorProblem, reduce: sparse.csr_array) -> np.ndarray:
+    loaded = np.zeros(len(problem.points), dtype=bool) if problem.loaded is None else problem.loaded
+    return reduce @ np.repeat(~loaded, problem.components).astype(float)
 
 
 def _hats(problem: OperatorProblem, reduce: sparse.csr_array) -> Tensor:

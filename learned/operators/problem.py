@@ -69,6 +69,8 @@ class OperatorProblem:
     cells
         Triangles between nodes, which cover the domain, shape (n_t, 3), int64: for pictures only. None in files from
         before they were kept.
+    loaded
+        Nodes where right-hand sides are concentrated, as tractions on a side are, shape (n,), bool; None for nowhere.
     """
 
     points: np.ndarray
@@ -84,6 +86,7 @@ class OperatorProblem:
     extras: Mapping[str, sparse.csr_array] = field(default_factory=dict)
     kind: str = ""
     cells: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), dtype=np.int64))
+    loaded: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n, c = self.fixed.shape
@@ -97,7 +100,7 @@ class OperatorProblem:
             "values": (n * c, self.loads.shape[-1]),
             "solutions": (n * c, self.loads.shape[-1]),
             "cells": (len(self.cells), 3),
-        }
+        } | ({} if self.loaded is None else {"loaded": (n,)})
         for name, shape in expected.items():
             got = getattr(self, name).shape
             if got != shape:
@@ -138,6 +141,8 @@ def problem_arrays(problem: OperatorProblem) -> dict[str, np.ndarray]:
         name: np.asarray(getattr(problem, name))
         for name in ("points", "fixed", "boundary", "features", "loads", "values", "solutions", "cells")
     }
+    if problem.loaded is not None:
+        arrays["loaded"] = problem.loaded
     arrays["kind"] = np.frombuffer(problem.kind.encode(), dtype=np.uint8)
     matrices = {"stiffness": problem.stiffness, "mass": problem.mass}
     matrices |= {f"extras.{name}": matrix for name, matrix in problem.extras.items()}
@@ -160,6 +165,7 @@ def problem_of(arrays: Mapping[str, np.ndarray]) -> OperatorProblem:
         kind=bytes(arrays["kind"]).decode(),
         # Files from before pictures were made have none.
         **({"cells": arrays["cells"]} if "cells" in arrays else {}),
+        loaded=arrays["loaded"].astype(bool) if "loaded" in arrays else None,
     )
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from learned.operators.balanced import BalancedInverse
+from learned.operators.balanced import BalancedInverse, Map
 from learned.operators.chebyshev import chebyshev
 from learned.operators.geometry_encoder import GeometryEncoder
 from learned.operators.kernel_basis import KernelBasis
@@ -59,7 +59,15 @@ class SPON(nn.Module):
         .. math:: \Phi \leftarrow p(D A)\, \Phi,\qquad 0 \prec D A \prec 1
 
         for any weights, so that it damps what has more energy than the landmarks can tell and never makes anything
-        larger. Nodes with D = 0 stay as they are, as should be where loads concentrate.
+        larger. Where loads are concentrated (``OperatorProblem.loaded``) D is 0, and functions stay as they are.
+    relaxation
+        Degree of a Chebyshev polynomial that makes the local part M of S, 0 for a diagonal:
+
+        .. math:: M = \big(I - p(D A)\big)\, A^{-1},\qquad 0 \prec D A \preceq 1
+
+        which is a polynomial of D A times D, symmetric and positive definite for any weights, and never takes u farther
+        from the solution, in energy, than the functions alone bring it. It meets what they are too wide for; it works
+        on right-hand sides only, and so costs little beside them.
     """
 
     def __init__(
@@ -74,10 +82,11 @@ class SPON(nn.Module):
         hats: int = 0,
         smoothing: int = 0,
         degree: int = 0,
+        relaxation: int = 0,
     ):
         super().__init__()
         self.features, self.landmarks, self.level = features, landmarks, level
-        self.hats, self.smoothing, self.degree = bool(hats), smoothing, degree
+        self.hats, self.smoothing, self.degree, self.relaxation = bool(hats), smoothing, degree, relaxation
         told = NODE_FEATURES + features
         self.encode = GeometryEncoder(told, width=width, messages=messages)
         self.basis = KernelBasis(width, power=power)
@@ -89,10 +98,13 @@ class SPON(nn.Module):
             # It sees what it is told itself, as loads end from one node to the next.
             self.damping = _constant_at_first(seen + told, 1, _SHARE)
             self.cut = nn.Parameter(torch.tensor(_CUT))
+        if relaxation:
+            nn.init.constant_(self.local.bias[:1], _SHARE)
+            self.relaxation_cut = nn.Parameter(torch.tensor(_CUT))
 
     def forward(self, problem: PreparedProblem) -> Tensor:
         """Return the degrees of freedom of the solutions, shape (N, m), float64."""
-        return problem.values + problem.expand(self.inverse(problem)(problem.right_sides))
+        return problem.values + problem.expand(self.inverse(problem)(problem.right_sides, refined=True))
 
     def inverse(self, problem: PreparedProblem) -> BalancedInverse:
         """Return S, for any number of right-hand sides.
@@ -119,27 +131,26 @@ class SPON(nn.Module):
         # Of each node to each of its components.
         c = problem.components
         local = (_LEAST + softplus(self.local(q))).double().repeat_interleave(c, dim=0)
-        local = problem.reduce(local) * problem.jacobi[:, None]
+        local = problem.reduce(local)
+        weights = local[:, 1:] * problem.jacobi[:, None]
         basis = problem.reduce(_each_component(basis.double()))
         if self.hats:
             basis = torch.cat([basis, problem.hats], dim=1)
         for step in range(self.smoothing):
-            basis = basis - local[:, 1 + step, None] * problem.stiffness(basis)
+            basis = basis - weights[:, step, None] * problem.stiffness(basis)
         if self.degree:
             nodes = (problem.light or problem.graph).nodes
             damping = torch.sigmoid(self.damping(torch.cat([q, nodes], dim=1)))
             share = problem.reduce(damping.double().repeat_interleave(c, dim=0))
-            diagonal = share * problem.bound[:, None]
-            basis = chebyshev(
-                lambda columns: diagonal * problem.stiffness(columns), basis, self.degree, self._least(problem)
-            )
-        return BalancedInverse(problem.stiffness, basis, local[:, 0])
-
-    def _least(self, problem: PreparedProblem) -> Tensor:
-        """Return where the polynomial begins to damp: as many times the largest eigenvalue as nodes to a landmark."""
-        nodes = len(problem.fixed) / problem.components
-        share = torch.exp(self.cut.double()) * len(problem.places.nodes) / nodes
-        return share.clamp(1.0 / (1.5 * self.degree**2), 0.25)
+            diagonal = share * (problem.bound * problem.unloaded)[:, None]
+            least = _least(problem, self.cut, self.degree)
+            basis = chebyshev(lambda columns: diagonal * problem.stiffness(columns), basis, self.degree, least)
+        if not self.relaxation:
+            return BalancedInverse(problem.stiffness, basis, local[:, 0] * problem.jacobi)
+        # A sigmoid of what the layer gives, but for the least: never nothing, and never more than the bound.
+        diagonal = -torch.expm1(-local[:, :1]) * problem.bound[:, None]
+        least = _least(problem, self.relaxation_cut, self.relaxation)
+        return BalancedInverse(problem.stiffness, basis, _relaxed(problem.stiffness, diagonal, self.relaxation, least))
 
 
 class UnconstrainedSPON(nn.Module):
@@ -207,6 +218,29 @@ class UnconstrainedSPON(nn.Module):
         own = self.local(q)
         u = u + own[:, :1, None] * sources + own[:, 1:, None] * values
         return u.reshape(n * c, m).double()
+
+
+def _least(problem: PreparedProblem, cut: Tensor, degree: int) -> Tensor:
+    """Return where a polynomial begins to damp: as many times the largest eigenvalue as nodes to a landmark."""
+    nodes = len(problem.fixed) / problem.components
+    share = torch.exp(cut.double()) * len(problem.places.nodes) / nodes
+    return share.clamp(1.0 / (1.5 * degree**2), 0.25)
+
+
+def _relaxed(apply: Map, diagonal: Tensor, degree: int, least: Tensor) -> Map:
+    """Return the map M with I - M A = p(D A), see ``SPON``: the sum of the steps that make p(D A) of residuals."""
+
+    def local(left: Tensor) -> Tensor:
+        steps: list[Tensor] = []
+
+        def scaled(step: Tensor) -> Tensor:
+            steps.append(step)
+            return diagonal * apply(step)
+
+        chebyshev(scaled, diagonal * left, degree, least)
+        return torch.stack(steps).sum(0)
+
+    return local
 
 
 def _each_component(basis: Tensor) -> Tensor:

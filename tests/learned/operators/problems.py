@@ -77,6 +77,8 @@ def elasticity_on(
         fixed=fixed,
         boundary=np.isin(np.arange(mesh.nodes), mesh.fixed),
         features=np.zeros((mesh.nodes, 0)),
+        # The rest of what may be held carries loads.
+        loaded=np.isin(np.arange(mesh.nodes), mesh.fixed[2 * third :]),
         loads=sparse.kron(mesh.mass(), np.eye(2)) @ rng.normal(size=(2 * mesh.nodes, 3)),
         values=rng.normal(size=(2 * mesh.nodes, 3)),
         coarse=levels_of(meshes, ways),
@@ -259,4 +261,5 @@ def renumbered(problem: OperatorProblem, order: np.ndarray) -> OperatorProblem:
         solutions=problem.solutions[dofs],
         coarse=tuple(coarse),
         extras={name: matrix[dofs] for name, matrix in problem.extras.items()},
+        loaded=None if problem.loaded is None else problem.loaded[order],
     )

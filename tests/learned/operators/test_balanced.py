@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from assembly import normal, triangles
+from exact import exact_residual
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -30,6 +31,27 @@ def whole(inverse: BalancedInverse, size: int) -> torch.Tensor:
     return inverse(torch.eye(size, dtype=torch.float64))
 
 
+def beam(elements: int) -> tuple[sparse.csr_array, torch.Tensor, torch.Tensor]:
+    """Return the matrix of a clamped beam by differences, functions that overlap, and loads."""
+    h = 1.0 / elements
+    curvature = sparse.diags_array([1.0, -2.0, 1.0], offsets=[0, -1, -2], shape=(elements + 1, elements - 1)) / h**2
+    x = torch.arange(1, elements, dtype=torch.float64) * h
+    centres = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)
+    phi = (x * (1.0 - x))[:, None] ** 2 * torch.exp(-((6.0 * (x[:, None] - centres)) ** 2))
+    loads = h * torch.stack([torch.ones_like(x), torch.cos(3.0 * x), (x > 0.4).double()], dim=1)
+    return sparse.csr_array(h * curvature.T @ curvature), phi, loads
+
+
+def seen(a: sparse.csr_array, phi: torch.Tensor, b: torch.Tensor, u: torch.Tensor) -> np.ndarray:
+    """Return what functions, made of length one, see of each residual, in more digits, shape (m,)."""
+    long = np.longdouble
+    left = exact_residual(a, b.numpy(), u.numpy()).astype(long)
+    lengths = phi.norm(dim=0)[:, None]
+    # Divided at the end: functions that are rounded are others.
+    products = (phi.numpy().astype(long).T @ left) / torch.where(lengths > 0, lengths, 1.0).numpy()
+    return np.linalg.norm(products.astype(float), axis=0)
+
+
 def dependent(kind: str, size: int) -> torch.Tensor:
     """Return functions by what is wrong with them."""
     basis = normal(size, 8, seed=3)
@@ -41,11 +63,15 @@ def dependent(kind: str, size: int) -> torch.Tensor:
         return torch.cat([basis, torch.zeros(size, 2, dtype=torch.float64)], dim=1)
     if kind == "of all sizes":
         return basis * 10.0 ** torch.linspace(-80.0, 80.0, 8, dtype=torch.float64)
+    if kind == "copies before what they differ by":
+        other = normal(size, 8, seed=6)
+        return torch.cat([basis, basis + 1e-5 * other, other + normal(size, 8, seed=8)], dim=1)
     # Of each a copy that differs by so much.
     return torch.cat([basis, basis + float(kind) * normal(size, 8, seed=6)], dim=1)
 
 
 KINDS = ["twice the same", "more than unknowns", "zeros among them", "of all sizes"]
+KINDS += ["copies before what they differ by"]
 KINDS += [f"1e-{digits}" for digits in range(1, 16)]
 
 
@@ -74,17 +100,34 @@ def test_for_any_functions_it_is_symmetric_and_positive_definite(kind: str) -> N
     assert seen.residual(inverse(seen.loads)) <= 1e-12
 
 
+@pytest.mark.parametrize("refined", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_for_any_functions_no_residual_is_left_that_they_see_in_more_digits(kind: str) -> None:
-    a, long = matrix("holes", 120), np.longdouble
+def test_for_any_functions_no_residual_is_left_that_they_see_in_more_digits(kind: str, refined: bool) -> None:
+    a = matrix("holes", 120)
     size = a.shape[0]
     phi = dependent(kind, size)
     b = normal(size, 3, seed=1)
-    u = BalancedInverse(sparse_map(a), phi, positive(size))(b).numpy()
-    left = b.numpy().astype(long) - a.toarray().astype(long) @ u.astype(long)
-    lengths = phi.norm(dim=0)
-    seen = (phi / torch.where(lengths > 0, lengths, 1.0)).numpy().astype(long).T @ left
-    assert (np.linalg.norm(seen.astype(float), axis=0) <= 1e-12 * np.linalg.norm(b, axis=0)).all()
+    u = BalancedInverse(sparse_map(a), phi, positive(size))(b, refined=refined)
+    assert (seen(a, phi, b, u) <= 1e-12 * np.linalg.norm(b, axis=0)).all()
+
+
+@pytest.mark.parametrize("elements", [50, 200])
+def test_of_slender_beams_refined_answers_leave_what_rounding_of_themselves_does(elements: int) -> None:
+    a, phi, loads = beam(elements)
+    inverse = BalancedInverse(sparse_map(a), phi, 0.5 / torch.from_numpy(a.diagonal()))
+    plain, refined = (inverse(loads, refined=digits) for digits in (False, True))
+    size = np.linalg.norm(loads, axis=0)
+    unit = (phi / phi.norm(dim=0)).numpy()
+    # Every number of u is rounded once, in the sum that makes it.
+    rounding = np.linalg.norm(abs(unit.T @ a) @ abs(refined.numpy()), axis=0) * np.finfo(float).eps / 2.0
+    found = seen(a, phi, loads, refined)
+    assert (found <= rounding).all()
+    print(f"seen of loads: {(seen(a, phi, loads, plain) / size).max():.1e}, refined {(found / size).max():.1e}")
+    assert (found < 0.1 * seen(a, phi, loads, plain)).all()
+    # Betti: work of loads on each other's displacements.
+    work = (loads.T @ refined).numpy()
+    lengths = np.outer(size, np.linalg.norm(refined, axis=0))
+    assert (abs(work - work.T) <= 1e-13 * (lengths + lengths.T)).all()
 
 
 def test_the_figure_of_galerkins_correction_agrees() -> None:
@@ -145,14 +188,15 @@ def test_another_operator_may_be_the_local_part() -> None:
     np.testing.assert_allclose(s, q + left @ m @ left.T, rtol=0, atol=1e-12 * float(s.abs().max()))
 
 
+@pytest.mark.parametrize("refined", [False, True])
 @pytest.mark.parametrize("kind", ["", "1e-3"])
-def test_gradients_by_functions_and_local_part_are_those_of_finite_differences(kind: str) -> None:
+def test_gradients_by_functions_and_local_part_are_those_of_finite_differences(kind: str, refined: bool) -> None:
     a = matrix(nodes=24)
     size = a.shape[0]
     b, phi = normal(size, 2, seed=2), dependent(kind, size)[:, ::4] if kind else normal(size, 3)
 
     def answer(phi: torch.Tensor, m: torch.Tensor) -> torch.Tensor:
-        return BalancedInverse(sparse_map(a), phi, m)(b)
+        return BalancedInverse(sparse_map(a), phi, m)(b, refined=refined)
 
     arguments = (phi.requires_grad_(), positive(size).requires_grad_())
     assert torch.autograd.gradcheck(answer, arguments, eps=1e-7 if kind else 1e-6, atol=1e-4 if kind else 1e-6)

@@ -21,10 +21,10 @@ from learned.operators.spon import SPON
 from learned.operators.task import OperatorTask
 from learned.stream import endless
 from learned.train_operator import train_operator
-from learned.train_request import TrainRequest
+from learned.train_request import PROBLEMS, TrainRequest
 from learned.trainer import Watcher
 from learned.training import TrainingSettings, train
-from learned.weights import ModelCard, load_weights, save_weights
+from learned.weights import NETWORKS, ModelCard, load_weights, save_weights
 
 SILENT = Watcher(report=lambda line: None)
 
@@ -267,3 +267,12 @@ def test_networks_are_made_for_the_features_and_components_of_their_problem(
     assert options["features"] == sample.features.shape[1]
     assert options.get("components", sample.components) == sample.components
     assert options.get("level", 0) == (model == "spon-mg")
+
+
+@pytest.mark.parametrize("model", ["spon", "spon-mg", "spon-twin"])
+@pytest.mark.parametrize("wanted", PROBLEMS)
+def test_the_options_of_each_problem_make_a_network_that_adapts_functions_in_one_way(model: str, wanted: str) -> None:
+    name, options = architecture(model, wanted, poisson(nodes=20))
+    NETWORKS[name](**options)
+    assert 0 in (options.get("smoothing", 0), options.get("degree", 0))
+    assert model != "spon-mg" or options["relaxation"] > 0

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from assembly import normal
+from numpy.polynomial.chebyshev import Chebyshev
 from problems import (
     PROBLEMS,
     elasticity,
@@ -19,6 +20,7 @@ from problems import (
     unknowns,
     with_data,
 )
+from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, cg
 from torch import nn
 
@@ -29,7 +31,7 @@ from learned.operators.processor import LandmarkProcessor
 from learned.operators.spon import SPON, UnconstrainedSPON
 from learned.operators.structure import CoarseSpace, Dirichlet, GalerkinCorrection, SelfAdjoint
 
-ONE_LEVEL = [{}, {"smoothing": 2}, {"degree": 6}]
+ONE_LEVEL = [{}, {"smoothing": 2}, {"degree": 6}, {"relaxation": 5}]
 HATS = {"level": 1, "hats": 1}
 SOME_LEVELS = [
     *ONE_LEVEL,
@@ -38,6 +40,7 @@ SOME_LEVELS = [
     HATS,
     HATS | {"smoothing": 2},
     HATS | {"degree": 3},
+    {"level": 1, "degree": 3, "relaxation": 7},
 ]
 # Each problem with each form of the network that it allows.
 CASES = [(name, options) for name in PROBLEMS for options in (SOME_LEVELS if "levels" in name else ONE_LEVEL)]
@@ -183,6 +186,46 @@ def test_of_all_that_the_functions_can_express_the_answer_is_nearest_in_energy()
     np.testing.assert_allclose(coarse, best, rtol=1e-10)
 
 
+def matrices(problem: OperatorProblem, inverse: BalancedInverse) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the matrix of the unknowns, I - S A, and I - Q A."""
+    matrix = (unknowns(problem).T @ problem.stiffness @ unknowns(problem)).toarray()
+    told, unit = torch.from_numpy(matrix), np.eye(len(matrix))
+    return matrix, unit - inverse(told).numpy(), unit - inverse.coarse(told).numpy()
+
+
+@pytest.mark.parametrize("degree", [1, 4, 24])
+@pytest.mark.parametrize("name", ["holes", "islands", "elasticity"])
+def test_relaxation_multiplies_what_functions_leave_by_a_chebyshev_polynomial(name: str, degree: int) -> None:
+    problem = PROBLEMS[name]()
+    # As it begins, so that the diagonal and where the polynomial begins are known.
+    net = network(problem, wild=0.0, relaxation=degree)
+    prepared = prepare_for(net, problem)
+    matrix, left, coarse = matrices(problem, inverse_of(net, prepared))
+    diagonal = (1.0 - np.exp(-0.01) / (1.0 + np.exp(3.0))) * prepared.bound.numpy()
+    share = np.exp(1.2) * len(prepared.places.nodes) / len(problem.points)
+    least = min(max(share, 1.0 / (1.5 * degree**2)), 0.25)
+    polynomial = Chebyshev.basis(degree, domain=(least, 1.0))
+    values, vectors = eigh(matrix, np.diag(1.0 / diagonal))
+    damped = vectors @ np.diag(polynomial(values) / polynomial(0.0)) @ vectors.T @ np.diag(1.0 / diagonal)
+    # The layer that gives the diagonal is in single precision.
+    tolerance = 1e-6 * degree**2 * abs(damped).max()
+    np.testing.assert_allclose(left, coarse @ damped @ coarse, rtol=0, atol=tolerance)
+    assert abs(left - coarse @ coarse).max() > 10 * tolerance
+
+
+@pytest.mark.parametrize("wild", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_relaxation_brings_the_answer_nearer_in_energy_than_functions_alone_whatever_the_weights(
+    name: str, wild: float
+) -> None:
+    problem = PROBLEMS[name]()
+    net = network(problem, wild=wild, relaxation=6)
+    matrix, left, coarse = matrices(problem, inverse_of(net, prepare_for(net, problem)))
+    errors = np.linalg.solve(matrix, normal(len(matrix), 20).numpy())
+    relaxed, alone = (np.einsum("nm,nk,km->m", one, matrix, one) for one in (left @ errors, coarse @ errors))
+    assert (relaxed < alone).all()
+
+
 @pytest.mark.parametrize("kind", ["square", "holes", "l-shape"])
 @pytest.mark.parametrize("seed", range(3))
 def test_conjugate_gradients_take_fewer_steps_than_with_jacobi(kind: str, seed: int) -> None:
@@ -260,6 +303,7 @@ def first_parameters(net: nn.Module) -> list[nn.Parameter]:
         ("holes", {}),
         ("islands", {}),
         ("elasticity", {"degree": 4}),
+        ("two levels", {"level": 1, "degree": 2, "relaxation": 5}),
     ],
 )
 @pytest.mark.parametrize("structured", [True, False])
@@ -287,6 +331,24 @@ def test_gradients_are_those_of_finite_differences(name: str, options: dict[str,
         # The third derivative, and rounding of the loss over the step.
         difference = (values[0] - values[1]) / (2.0 * step)
         assert abs(difference - gradient) <= 1e-5 * abs(gradient) + 1e-9 * abs(values[0])
+
+
+def test_functions_follow_the_matrix_but_where_loads_are_concentrated() -> None:
+    problem = elasticity()
+    assert problem.loaded is not None
+    plain, following = network(problem, wild=0.0), network(problem, wild=0.0, degree=8)
+    # Layers that both have are the same.
+    following.load_state_dict(plain.state_dict(), strict=False)
+    before, after = (inverse_of(net, prepare_for(net, problem)).basis for net in (plain, following))
+    stays = np.repeat(problem.loaded, 2)[problem.free]
+    assert stays.any() and torch.equal(after[stays], before[stays])
+    changed = (after != before).any(dim=1).numpy()
+    assert changed[~stays].all()
+    energy = [
+        np.einsum("nr,nr->r", b, unknowns(problem).T @ problem.stiffness @ unknowns(problem) @ b)
+        for b in (before.numpy(), after.numpy())
+    ]
+    assert (energy[1] < energy[0]).all()
 
 
 def test_weights_that_are_not_finite_leave_the_boundary_values() -> None:
