@@ -21,7 +21,7 @@ _MODELS: dict[str, tuple[str, dict[str, int]]] = {
 _PROBLEMS: dict[str, dict[str, int]] = {
     "stokes": {"landmarks": 48, "smoothing": 2},
     "darcy": {"landmarks": 64, "degree": 20},
-    "elasticity": {"landmarks": 64, "degree": 20},
+    "elasticity": {"landmarks": 48, "degree": 20},
 }
 # Those of the multigrid form, whose relaxation leaves little to more landmarks. Functions that are linear between the
 # nodes of a coarser level have no second derivatives, which Stokes' equations are about.
