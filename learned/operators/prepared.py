@@ -145,7 +145,7 @@ def prepare(
         raise ValueError(f"problem: got {len(problem.coarse)} coarse levels, expected {needed}; make it with more")
     expand, reduce = reduction(problem)
     c = problem.components
-    stiffness = sparse.csr_array(expand.T @ problem.stiffness @ expand)
+    stiffness = _reduced(problem.stiffness, expand)
     right_sides = expand.T @ (problem.loads - problem.stiffness @ problem.values)
     mass = _mass(problem)
     norms = np.sqrt(np.einsum("nm,nm->m", problem.solutions, mass @ problem.solutions))
@@ -214,6 +214,17 @@ def reduction(problem: OperatorProblem) -> tuple[sparse.csr_array, sparse.csr_ar
         expand = sparse.csr_array((np.ones(len(free)), (free, np.arange(len(free)))), shape=(size, len(free)))
     counts = np.asarray(expand.sum(axis=0)).ravel()
     return expand, sparse.csr_array(sparse.diags_array(1.0 / counts) @ expand.T)
+
+
+def _reduced(matrix: sparse.csr_array, expand: sparse.csr_array) -> sparse.csr_array:
+    """Return T^T A T, each entry rounded once.
+
+    Where a column stands for an island, large entries cancel in sums over it; what is lost is large beside the loads.
+    """
+    repeats = expand.nnz > expand.shape[1]
+    kind = np.longdouble if repeats else np.float64
+    expand = expand.astype(kind)
+    return sparse.csr_array(expand.T @ matrix.astype(kind) @ expand).astype(np.float64)
 
 
 def _mass(problem: OperatorProblem) -> sparse.csr_array:

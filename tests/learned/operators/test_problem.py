@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -166,3 +167,17 @@ def test_solutions_of_the_makers_solve_their_equations() -> None:
         assert (abs(left) <= rounding.max()).all(), name
         fixed = problem.fixed.ravel()
         assert np.array_equal(u[fixed], problem.values[fixed])
+
+
+def test_entries_of_islands_are_rounded_once() -> None:
+    problem = islands(nodes=300, fourth=True)
+    expand = sparse.csc_array(reduction(problem)[0])
+    found = prepare(problem, landmark_count=4).stiffness(torch.eye(expand.shape[1], dtype=torch.float64)).numpy()
+    many = np.diff(expand.indptr) > 1
+    island = int(np.flatnonzero(many)[0])
+    members = expand.indices[expand.indptr[island] : expand.indptr[island + 1]]
+    rows = problem.stiffness.toarray()[np.ix_(expand.indices[expand.indptr[:-1][~many]], members)]
+    exact = np.array([float(sum(map(Fraction, row), Fraction(0))) for row in rows.tolist()])
+    assert np.array_equal(found[~many, island], exact)
+    # In float64 terms cancel.
+    assert not np.array_equal(rows.sum(axis=1), exact)
