@@ -24,12 +24,12 @@ _ROUNDING = 1e-12
 class BalancedInverse:
     r"""Approximate the inverse of a symmetric positive definite matrix.
 
-    .. math:: S = Q + (I - Q A)\, M\, (I - A Q),\qquad Q = \Phi (\Phi^T A \Phi)^{-1} \Phi^T,\qquad M = D^2
+    .. math:: S = Q + (I - Q A)\, M\, (I - A Q),\qquad Q = \Phi (\Phi^T A \Phi)^{-1} \Phi^T
 
-    Guarantees, whatever network has made the functions Phi and the positive diagonal D: S is symmetric and positive
-    definite; u = S b meets :math:`\Phi^T (b - A u) = 0`, to 1e-12 :math:`|b|` with columns of Phi of length one, also
-    if they are nearly dependent or dependent; what Phi can express is solved exactly; where Phi and D vanish, u does.
-    To rounding, in float64. Of functions that are not finite, neither is u.
+    Guarantees, whatever network has made the functions Phi and the symmetric positive definite M: S is symmetric and
+    positive definite; u = S b meets :math:`\Phi^T (b - A u) = 0`, to 1e-12 :math:`|b|` with columns of Phi of length
+    one, also if they are nearly dependent or dependent; what Phi can express is solved exactly; where Phi and M vanish,
+    u does. To rounding, in float64. Of functions that are not finite, neither is u.
 
     Where A u has much larger terms than b, as in slender bodies and equations of fourth order, rounding in A u is more
     than 1e-12 :math:`|b|`. ``refined`` calls take residuals in more digits, and leave what rounding of u alone does, at

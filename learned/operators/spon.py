@@ -48,11 +48,10 @@ class SPON(nn.Module):
     level
         Coarse level on which functions are made, 0 for the finest.
     hats
-        1 to add the functions of the coarsest level of the problem, smoothed with the others: with them Phi is a
-        prolongation as in smoothed aggregation, and S ends with an exact coarse correction.
+        1 to add the functions of the coarsest level of the problem, which follow the matrix with the others: with them
+        Phi is a prolongation as in smoothed aggregation, and S ends with an exact coarse correction.
     smoothing
-        Steps of weighted Jacobi that adapt all functions to the matrix, each with learned weights: the light exchange
-        on the finest level. With ``hats`` this is the multigrid form, SPON-MG.
+        Steps of weighted Jacobi by which all functions follow the matrix, each with learned weights.
     degree
         Of a Chebyshev polynomial that does the same with one learned diagonal, 0 for none:
 
@@ -67,7 +66,7 @@ class SPON(nn.Module):
 
         which is a polynomial of D A times D, symmetric and positive definite for any weights, and never takes u farther
         from the solution, in energy, than the functions alone bring it. It meets what they are too wide for; it works
-        on right-hand sides only, and so costs little beside them.
+        on right-hand sides only, and so costs little beside them. With ``level`` this is the multigrid form, SPON-MG.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from coupling.operator_data import OperatorSettings, make_operator
-from learned.operators.prepared import prepare_for
+from learned.operators.prepared import PreparedProblem, prepare_for
 from learned.operators.problem import OperatorProblem, problem_of
 from learned.train_operator import HELD
 from learned.train_request import OPERATORS
@@ -33,10 +33,11 @@ def held_out():
     return problems
 
 
-def errors(network: nn.Module, problems: list[OperatorProblem]) -> np.ndarray:
+def errors(network: nn.Module, problems: list[OperatorProblem], *, energy: bool = False) -> np.ndarray:
+    measure = PreparedProblem.energy_error if energy else PreparedProblem.error
     with torch.no_grad():
         prepared = [prepare_for(network, problem) for problem in problems]
-        return np.concatenate([one.error(network(one)).numpy() for one in prepared])
+        return np.concatenate([measure(one, network(one)).numpy() for one in prepared])
 
 
 def test_networks_with_structure_and_their_twins_are_shipped_for_every_case() -> None:
@@ -48,7 +49,8 @@ def test_networks_with_structure_and_their_twins_are_shipped_for_every_case() ->
 def test_errors_are_those_of_the_card(name: str, held_out) -> None:
     network, card = load_weights(PRETRAINED / f"{name}.safetensors")
     model = max((model for model in OPERATORS if name.startswith(f"{model}-")), key=len)
-    found = errors(network, held_out(name.removeprefix(f"{model}-")))
+    # Those in energy are about larger meshes, on which errors are no smaller.
+    found = errors(network, held_out(name.removeprefix(f"{model}-")), energy="errors in energy" in card.data)
     # Part of what the card is about: none is worse than its worst, and they are not all of another size.
     assert found.max() <= 1.001 * card.metrics["worst"]
     assert card.metrics["median"] / 10.0 < np.median(found) < 10.0 * card.metrics["median"]
