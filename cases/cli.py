@@ -10,6 +10,8 @@ from typing import Annotated
 
 # One thread a process unless asked otherwise: ranks and thread pools would compete for the same cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# With threads Scotch gives other partitions and orders of elimination every time, and so other rounding.
+os.environ.setdefault("SCOTCH_PTHREAD_NUMBER", "1")
 # Without this PETSc answers Ctrl-C or a closed pipe with a page about debuggers.
 os.environ["PETSC_OPTIONS"] = "-no_signal_handler " + os.environ.get("PETSC_OPTIONS", "")
 

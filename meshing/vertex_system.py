@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from firedrake import Function, FunctionSpace, VectorFunctionSpace
@@ -11,11 +10,12 @@ from firedrake.exceptions import ConvergenceError
 from firedrake.petsc import PETSc
 from petsctools import OptionsManager
 
+from meshing.collective import on_first_rank
 from meshing.patches import MeshPatches
 
-# Exact, and fastest in the plane up to 1e5 vertices and more (measured: 0.25 s at 1e5). The unknowns are ordered by
-# least fill (AMF), as MUMPS does by itself up to 1e4: beyond, it would ask Scotch, whose threads and random numbers give
-# another order every time.
+# Exact, and at a low cost in the plane up to 1e5 vertices and more (measured: 0.25 s at 1e5). The order of elimination
+# is that of least fill (AMF), which MUMPS takes by itself up to 1e4 unknowns. Beyond, it would ask Scotch: its threads
+# and random numbers give another order, and so other rounding, every time.
 DIRECT = {
     "ksp_type": "preonly",
     "pc_type": "cholesky",
@@ -33,22 +33,13 @@ MULTIGRID = {
 }
 
 
-def direct_parameters(ranks: int) -> dict[str, Any]:
-    """Return options of the direct solver that give the same bits whenever the same system is solved.
-
-    On several ranks MUMPS adds up what comes from other ranks in the order in which it comes, which depends on how busy
-    the machine is. So the first rank solves for all, which is also no slower at these sizes where ranks share a machine.
-    """
-    if ranks == 1:
-        return DIRECT
-    gathered = {"ksp_type": "preonly", "pc_type": "telescope", "pc_telescope_reduction_factor": ranks}
-    return gathered | {f"telescope_{name}": value for name, value in DIRECT.items()}
-
-
 class VertexSystem:
     """Assemble and solve linear systems whose pattern stays and whose numbers change.
 
     To be used in a ``with`` statement, which frees what PETSc holds on all ranks together, or kept with the topology.
+    By default the same system in the same partition has the same solution to the last bit, however busy the machine:
+    on several ranks MUMPS would add up what other ranks send in the order in which it arrives, so the first rank
+    factorises for all.
 
     Parameters
     ----------
@@ -59,8 +50,7 @@ class VertexSystem:
     components
         Unknowns c a vertex.
     parameters
-        PETSc options; by default a direct solver in 2D, which gives the same bits for the same system and partition,
-        and multigrid in 3D.
+        PETSc options; by default a direct solver in 2D, multigrid in 3D.
     """
 
     def __init__(self, mesh, patches: MeshPatches, components: int, parameters: dict | None = None):
@@ -76,16 +66,21 @@ class VertexSystem:
         own = unknowns[: self._owned]
         rows.append(np.repeat(own, components, axis=1).ravel())
         columns.append(np.tile(own, (1, components)).ravel())
-        size = self._owned * components
-        self._matrix = PETSc.Mat().create(comm=mesh.comm)
+        self._comm, comm = mesh.comm, mesh.comm
+        size, pattern = self._owned * components, np.stack([np.concatenate(rows), np.concatenate(columns)])
+        self._gathered = parameters is None and mesh.geometric_dimension == 2 and comm.size > 1
+        if self._gathered:
+            # The other ranks have a matrix without rows, which is never solved with.
+            comm, size, pattern = PETSc.COMM_SELF, self._comm.reduce(size) or 0, self._on_first(pattern)
+        self._matrix = PETSc.Mat().create(comm=comm)
         self._matrix.setSizes(((size, None), (size, None)), bsize=components)
         self._matrix.setType("aij")
-        self._matrix.setPreallocationCOO(np.concatenate(rows), np.concatenate(columns))
+        self._matrix.setPreallocationCOO(*pattern)
         self._matrix.setOption(PETSc.Mat.Option.SPD, True)
         if parameters is None:
-            parameters = direct_parameters(mesh.comm.size) if mesh.geometric_dimension == 2 else MULTIGRID
+            parameters = DIRECT if mesh.geometric_dimension == 2 else MULTIGRID
         self._options = OptionsManager(parameters, None)
-        self._ksp = PETSc.KSP().create(comm=mesh.comm)
+        self._ksp = PETSc.KSP().create(comm=comm)
         self._ksp.setOperators(self._matrix)
         self._options.set_from_options(self._ksp)
 
@@ -121,19 +116,49 @@ class VertexSystem:
             On all ranks, if the solver fails.
         """
         values = np.concatenate([cells.ravel(), vertices[: self._owned].ravel()])
-        self._matrix.setValuesCOO(values)
-        self._right.dat.data_wo_with_halos[:] = right.reshape(self._right.dat.data_ro_with_halos.shape)
-        self._ksp.setOperators(self._matrix)
-        with (
-            self._options.inserted_options(),
-            self._right.dat.vec_ro as right_vector,
-            self._solution.dat.vec_wo as solution_vector,
-        ):
-            self._ksp.solve(right_vector, solution_vector)
-        if self._ksp.getConvergedReason() <= 0:
-            raise ConvergenceError(f"linear solver: reason {self._ksp.getConvergedReason()}")
+        if self._gathered:
+            self._solve_on_first(values, right)
+        else:
+            self._right.dat.data_wo_with_halos[:] = right.reshape(self._right.dat.data_ro_with_halos.shape)
+            with self._right.dat.vec_ro as right_vector, self._solution.dat.vec_wo as solution_vector:
+                _check(self._solve(values, right_vector, solution_vector))
         # A direct solver reports nothing. The check is taken together with all ranks.
         solution = self._solution.dat.data_ro_with_halos.reshape(-1, self._components).copy()
         if self._patches.smallest(np.isfinite(solution).astype(float)) < 1.0:
             raise ConvergenceError("linear solver: the solution is not finite")
         return solution
+
+    def _solve(self, values: np.ndarray, right: PETSc.Vec, solution: PETSc.Vec) -> int:
+        """Solve with the matrix of the values on its ranks, and return PETSc's reason to stop."""
+        self._matrix.setValuesCOO(values)
+        self._ksp.setOperators(self._matrix)
+        with self._options.inserted_options():
+            self._ksp.solve(right, solution)
+        return self._ksp.getConvergedReason()
+
+    def _solve_on_first(self, values: np.ndarray, right: np.ndarray) -> None:
+        """Put the solution into the vertices each rank owns, as the first rank finds it; collective."""
+        values, loads = self._on_first(values), self._on_first(right[: self._owned].ravel())
+        unknowns = np.zeros(len(loads))
+
+        def solve() -> int:
+            vectors = [PETSc.Vec().createWithArray(array, comm=PETSc.COMM_SELF) for array in (loads, unknowns)]
+            reason = self._solve(values, *vectors)
+            for vector in vectors:
+                vector.destroy()
+            return reason
+
+        _check(self._comm.bcast(on_first_rank(self._comm, solve)))
+        ends = np.cumsum(self._comm.allgather(self._owned * self._components))
+        own = self._comm.scatter(np.split(unknowns, ends[:-1]) if self._comm.rank == 0 else None)
+        self._solution.dat.data_wo[:] = own.reshape(self._solution.dat.data_ro.shape)
+
+    def _on_first(self, values: np.ndarray) -> np.ndarray:
+        """Return the values of all ranks, one after the other along the last axis, on the first; none on the others."""
+        parts = self._comm.gather(values)
+        return values[..., :0] if parts is None else np.concatenate(parts, axis=-1)
+
+
+def _check(reason: int) -> None:
+    if reason <= 0:
+        raise ConvergenceError(f"linear solver: reason {reason}")

@@ -22,6 +22,9 @@ settings.load_profile("driftmesh")
 # PETSc reads pytest's arguments too and would say at the end which of them it has no use for.
 os.environ["PETSC_OPTIONS"] = "-options_left no " + os.environ.get("PETSC_OPTIONS", "")
 
+# As our commands do, see cases.cli.
+os.environ["SCOTCH_PTHREAD_NUMBER"] = "1"
+
 BIN = Path(sys.executable).parent
 # Set by MPI in any process that has started it, this one included; they would confuse a new mpiexec.
 MPI_PREFIXES = ("OMPI_", "PMIX_", "PMI_", "ORTE_", "OPAL_", "PRTE_")

@@ -102,6 +102,18 @@ def test_swirl_solves_the_equation_and_comes_back():
     assert steady_flow(steady_flow(points, 0.7), -0.7) == pytest.approx(points, rel=0, abs=1e-11)
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_points_on_the_diagonals_of_the_swirl_are_carried_as_their_neighbours_are(mirrored):
+    along = np.linspace(0.01, 0.99, 2001)
+    points = np.stack([along, 1.0 - along if mirrored else along], axis=1)
+    assert steady_flow(points, 0.0) == pytest.approx(points, rel=0, abs=1e-11)
+    # The flow is smooth: its gradient is less than 2 pi, in both directions.
+    beside = points + np.array([1e-7, 0.0])
+    assert steady_flow(points, 0.3) == pytest.approx(
+        steady_flow(beside, 0.3), rel=0, abs=1e-7 * np.exp(0.3 * 4 * np.pi)
+    )
+
+
 def test_stream_function_gives_the_swirls_velocity():
     mesh, swirl, t = UnitSquareMesh(4, 4), Swirl(speed=1.3, period=0.9), 0.2
     expression = curl(swirling_flow(speed=1.3, period=0.9)(SpatialCoordinate(mesh), Constant(t)))
