@@ -279,6 +279,22 @@ def samples_wanted(path: Path, schema: str = SCHEMA) -> tuple[int, int]:
         return there, int(file.attrs.get("samples", there))
 
 
+def made_with(path: Path, schema: str = SCHEMA) -> dict[str, object]:
+    """Return the settings that a file was made with, but for the number of samples.
+
+    Raises
+    ------
+    ValueError
+        If the file is no such data set.
+    """
+    with _opened(path, schema) as file:
+        return _settings(file)
+
+
+def _settings(file: h5py.File) -> dict[str, object]:
+    return {name: value for name, value in file.attrs.items() if name not in ("schema", "version", "samples")}
+
+
 def _opened(path: Path, schema: str = SCHEMA) -> h5py.File:
     """Return a data set, open to be read."""
     try:
@@ -304,7 +320,7 @@ def _claim(file: h5py.File, path: Path, settings: Settings, schema: str) -> None
         file.attrs.update({"schema": schema, "version": VERSION} | wanted)
         file.create_group("samples")
     _check_schema(file, path, schema)
-    made = {name: value for name, value in file.attrs.items() if name not in ("schema", "version", "samples")}
+    made = _settings(file)
     for name in wanted | made:
         if made.get(name) != wanted.get(name):
             raise ValueError(

@@ -12,7 +12,7 @@ from itertools import islice
 
 import numpy as np
 
-from learned.dataset import training_pool
+from learned.dataset import made_with, training_pool
 from learned.operators.architectures import architecture
 from learned.operators.problem import SCHEMA, problem_of
 from learned.operators.task import OperatorTask
@@ -61,7 +61,9 @@ def train_operator(
     else:
         path, source = request.data or request.folder / "operators.h5", None
         pool = training_pool(path, SCHEMA, problem_of, held=held, content="geometries", problem=request.problem)
+        of_file = made_with(path, SCHEMA)
         data = f"{len(pool) - held} geometries, {held} more held out"
+        data += "".join(f", {name} {of_file[name]}" for name in ("nodes", "seed") if name in of_file)
     network, options = architecture(request.model, request.problem, pool[0])
     sides = pool[0].loads.shape[1]
     data = f"{request.problem}: {data}, {sides} right-hand sides on each (coupling.operator_problems)"

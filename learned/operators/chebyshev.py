@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from scipy import sparse
 from torch import Tensor
 
@@ -44,6 +45,37 @@ def chebyshev(apply: Callable[[Tensor], Tensor], columns: Tensor, degree: int, l
         step = following * rho * step + (2.0 * following / half) * columns
         rho = following
     return columns
+
+
+def relaxed(
+    apply: Callable[[Tensor], Tensor], diagonal: Tensor, degree: int, least: Tensor | float
+) -> Callable[[Tensor], Tensor]:
+    r"""Return the map M with :math:`I - M A = p(D A)`, see ``chebyshev``: so many steps towards :math:`A^{-1}`.
+
+    Symmetric, and positive definite as p is less than 1 but for :math:`p(0) = 1`: a polynomial of D A times D.
+
+    Parameters
+    ----------
+    apply
+        A, symmetric and positive definite, a map of columns, (V, m) to (V, m).
+    diagonal
+        D, positive, shape (V, 1), with eigenvalues of D A up to 1.
+    degree, least
+        See ``chebyshev``.
+    """
+
+    def local(left: Tensor) -> Tensor:
+        # The sum of the steps by which p(D A) is made of residuals.
+        steps: list[Tensor] = []
+
+        def scaled(step: Tensor) -> Tensor:
+            steps.append(step)
+            return diagonal * apply(step)
+
+        chebyshev(scaled, diagonal * left, degree, least)
+        return torch.stack(steps).sum(0)
+
+    return local
 
 
 def diagonal_bound(matrix: sparse.csr_array, components: int) -> np.ndarray:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from learned.operators.balanced import BalancedInverse, Map
-from learned.operators.chebyshev import chebyshev
+from learned.operators.balanced import BalancedInverse
+from learned.operators.chebyshev import chebyshev, relaxed
 from learned.operators.geometry_encoder import GeometryEncoder
 from learned.operators.kernel_basis import KernelBasis
 from learned.operators.nodes import NODE_FEATURES
@@ -149,7 +149,7 @@ class SPON(nn.Module):
         # A sigmoid of what the layer gives, but for the least: never nothing, and never more than the bound.
         diagonal = -torch.expm1(-local[:, :1]) * problem.bound[:, None]
         least = _least(problem, self.relaxation_cut, self.relaxation)
-        return BalancedInverse(problem.stiffness, basis, _relaxed(problem.stiffness, diagonal, self.relaxation, least))
+        return BalancedInverse(problem.stiffness, basis, relaxed(problem.stiffness, diagonal, self.relaxation, least))
 
 
 class UnconstrainedSPON(nn.Module):
@@ -224,22 +224,6 @@ def _least(problem: PreparedProblem, cut: Tensor, degree: int) -> Tensor:
     nodes = len(problem.fixed) / problem.components
     share = torch.exp(cut.double()) * len(problem.places.nodes) / nodes
     return share.clamp(1.0 / (1.5 * degree**2), 0.25)
-
-
-def _relaxed(apply: Map, diagonal: Tensor, degree: int, least: Tensor) -> Map:
-    """Return the map M with I - M A = p(D A), see ``SPON``: the sum of the steps that make p(D A) of residuals."""
-
-    def local(left: Tensor) -> Tensor:
-        steps: list[Tensor] = []
-
-        def scaled(step: Tensor) -> Tensor:
-            steps.append(step)
-            return diagonal * apply(step)
-
-        chebyshev(scaled, diagonal * left, degree, least)
-        return torch.stack(steps).sum(0)
-
-    return local
 
 
 def _each_component(basis: Tensor) -> Tensor:

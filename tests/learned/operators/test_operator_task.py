@@ -37,6 +37,7 @@ def quiet(line: str) -> None:
 class Wanted:
     samples: int = 6
     levels: int = 0
+    seed: int = 5
 
 
 @cache
@@ -208,7 +209,7 @@ def test_a_file_of_problems_becomes_weights_with_their_card(model: str, levels: 
     request = TrainRequest(model, out=tmp_path, smoke=True, updates=2, problem="poisson", data=path, seed=3)
     card = train_operator(request, SILENT)
     assert (card.epochs, card.samples, card.seed) == (2, 4, 3)
-    assert card.data.startswith("poisson: 4 geometries, 2 more held out, 3 right-hand sides on each")
+    assert card.data.startswith("poisson: 4 geometries, 2 more held out, seed 5, 3 right-hand sides on each")
     loaded, again = load_weights(tmp_path / f"{model}-poisson.safetensors")
     assert again == card and card.network == ("spon-twin" if model == "spon-twin" else "spon")
     # The file gives the problems back to the last bit, and so the figures.
