@@ -22,7 +22,8 @@ def section(
         "Warm starts of conjugate gradients with GAMG, to a residual of rtol times the right-hand side: iterations and "
         "time of a solve [ms] with the start included, set-up not; what the network saves of iterations; how the time "
         "differs from that from zero, of the network, of the same start if it cost nothing, and of the coarse mesh; "
-        "after how many right-hand sides the network's set-up has paid.",
+        "after how many right-hand sides the network's set-up has paid. The network's start is that for right-hand "
+        "sides like some others (`OperatorInverse.start_for`), drawn from the same distribution.",
         _starts(linear),
         "Preconditioners, to a residual of 1e-7 of the right-hand side: iterations, time of a solve [ms], error in "
         "energy.",

@@ -24,6 +24,7 @@ from firedrake import (
 from hybrid_problems import Hybrid, darcy, elasticity
 
 from coupling.operator_inverse import OperatorInverse, operator_problem
+from coupling.operator_matrices import csr
 from learned.operators.prepared import prepare_for
 from learned.operators.problem import OperatorProblem
 from learned.operators.spon import SPON
@@ -80,6 +81,32 @@ def test_a_start_is_the_solve_in_the_span_of_the_functions_in_single_precision(h
     fixed = np.setdiff1d(np.arange(hybrid.inverse.size), hybrid.free)
     np.testing.assert_array_equal(found[fixed], vectors[fixed])
     np.testing.assert_array_equal(hybrid.inverse.start(vectors[:, 0])[fixed], vectors[fixed, 0])
+
+
+def test_a_start_for_typical_right_hand_sides_is_as_good_for_these_and_never_worse_than_zero(hybrid: Hybrid) -> None:
+    rng, free, size = np.random.default_rng(5), hybrid.free, hybrid.inverse.size
+    kinds = np.zeros((size, 4))
+    kinds[free] = rng.normal(size=(len(free), 4))
+    start = hybrid.inverse.start_for(kinds @ rng.normal(size=(4, 30)))
+    # What is made of the same few directions loses rounding in single precision only.
+    likely = kinds @ rng.normal(size=(4, 5))
+    expected = hybrid.inverse.start(likely)
+    np.testing.assert_allclose(start(likely), expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+    # Others are solved in the span of some functions, to rounding in single precision: x.Ax = x.b.
+    other = np.zeros(size)
+    other[free] = rng.normal(size=len(free))
+    x, stiffness = start(other), csr(hybrid.form)
+    assert 0.0 < x @ stiffness @ x == pytest.approx(x @ other, rel=1e-4)
+    # It has as many directions as there are kinds, and no more.
+    whole, part = (np.linalg.svd(one(np.eye(size))[np.ix_(free, free)])[1] for one in (hybrid.inverse.start, start))
+    assert part[3] > 1e-4 * whole[0] > part[4] and whole[4] > 1e-4 * whole[0]
+
+
+def test_what_is_typical_has_to_be_something(hybrid: Hybrid) -> None:
+    with pytest.raises(ValueError, match=r"^typical: got nothing but zeros, expected right-hand sides; give some "):
+        hybrid.inverse.start_for(np.zeros((hybrid.inverse.size, 3)))
+    with pytest.raises(ValueError, match=r"^residuals: got shape \(3, 2\), expected"):
+        hybrid.inverse.start_for(np.ones((3, 2)))
 
 
 def test_vectors_of_other_spaces_are_refused(hybrid: Hybrid) -> None:
