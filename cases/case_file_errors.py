@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,7 +70,7 @@ def errors_of_case(case: Case, comm, out: Path | None = None) -> Iterator[None]:
         if out is None or cause is None or not isinstance(error, CaseFileError):
             raise_on_all_ranks(comm, error)
         folder, text = out, _traceback_from(cause, case.file)
-        told = CaseFileError(f"case file: {place_in_words(cause, case.file)}; {_way_on(case, folder)}")
+        told = CaseFileError(f"case file: {place_in_words(cause, case.file)}; {_way_on(case, folder, comm.size)}")
         raise_on_all_ranks(comm, told, lambda: write_atomically(folder / TRACEBACK, text))
 
 
@@ -90,14 +91,17 @@ def place_in_words(error: BaseException, path: Path | None) -> str | None:
     return f"{path}:{line}{function}: {kind}" + (f": {text}" if text else "")
 
 
-def _way_on(case: Case, out: Path) -> str:
+def _way_on(case: Case, out: Path, ranks: int) -> str:
     """Say where the traceback is, and how to go on."""
     checkpoint = out / FILE_NAME
     if not checkpoint.is_file():
         return f"traceback: {out / TRACEBACK}; correct the file and run it again"
+    command = ["driftmesh", "run", case.reference, "--resume", "--out", str(out)]
+    if ranks > 1:
+        command = ["mpiexec", "-n", str(ranks), *command]
     return (
         f"traceback: {out / TRACEBACK}; last good checkpoint: {checkpoint}; correct the file and go on with: "
-        f"driftmesh run {case.reference} --resume --out {out}"
+        f"{shlex.join(command)}"
     )
 
 

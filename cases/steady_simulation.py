@@ -21,9 +21,8 @@ from cases.maps import ScalarMapWriter
 from cases.moving import FIXED
 from cases.quantities import quantity_entries, quantity_words
 from cases.steady_case import SteadySetup
-from coupling.driver import NUMERICAL_FAILURES
 from coupling.registry import get_mover
-from coupling.steady import Round, SteadyAdaptation
+from coupling.steady import SOLVER_FAILURES, Round, SteadyAdaptation
 from fem.steady import SteadySolution
 from meshing.computational import computational_points, set_computational_mesh
 from meshing.mover import MoveStatus
@@ -82,9 +81,7 @@ class SteadySimulation(CaseRun):
     def _work(self, console: Console) -> str:
         try:
             return self._rounds(console)
-        except (NotImplementedError, RecursionError):
-            raise  # runtime errors, but of the code
-        except NUMERICAL_FAILURES as error:
+        except SOLVER_FAILURES as error:
             # The first solve: later ones end the rounds.
             reason = place_in_words(error, self.case.file) or in_one_line(error)
             console.print(f"  the solver has failed: {reason}", markup=False)

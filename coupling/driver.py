@@ -34,8 +34,8 @@ def try_move(mover: Mover, mesh, monitor: Callable[..., Function]) -> MoveResult
     result = None
     try:
         result = mover.move(mesh, monitor)
-    except NotImplementedError:
-        raise
+    except (NotImplementedError, RecursionError):
+        raise  # runtime errors, but of the code
     except NUMERICAL_FAILURES as error:
         warn(f"mover: {type(error).__name__}: {error}; the mesh stays as it is", RuntimeWarning, stacklevel=3)
     return None if mesh.comm.allreduce(result is None, MPI.LOR) else result

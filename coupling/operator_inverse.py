@@ -87,7 +87,7 @@ def operator_problem(
         values=nothing,
         solutions=nothing,
         coarse=coarse_levels([*list(coarse)[::-1], scalar]),
-        loaded=loaded,
+        loaded=None if loaded is None else np.asarray(loaded, dtype=bool),
     )
 
 
@@ -188,20 +188,22 @@ class OperatorInverse:
         Parameters
         ----------
         typical
-            b_k, shape (N, m): a few dozen, such as random loads of the kind that will come.
+            b_k, shape (N, m): some hundred, such as random loads of the kind that will come; x has no more directions.
         rest
-            Between 0 and 1.
+            At least 0, less than 1.
 
         Raises
         ------
         ValueError
-            For another number of degrees of freedom, or if all are zero.
+            For another number of degrees of freedom, if all are zero, or for another ``rest``.
 
         Notes
         -----
         Sirovich, Quart. Appl. Math. 45 (1987), 561.
         """
         self._check(typical)
+        if not 0.0 <= rest < 1.0:
+            raise ValueError(f"rest: got {rest}, expected at least 0 and less than 1; it is the share that is left out")
         seen = self._half.T.astype(np.float64) @ typical.reshape(self.size, -1)
         lengths = np.linalg.norm(seen, axis=0)
         if not (lengths > 0.0).any():

@@ -10,11 +10,16 @@ from typing import Any
 
 import numpy as np
 from firedrake import Function
+from firedrake.exceptions import ConvergenceError
+from firedrake.petsc import PETSc
 
-from coupling.driver import NUMERICAL_FAILURES, try_move
+from coupling.driver import try_move
 from fem.steady import SteadySolution
 from meshing.computational import computational_points
 from meshing.mover import Mover, MoveStatus
+
+# What solvers raise, on all ranks together, where they find no solution. Anything else is an error of the code.
+SOLVER_FAILURES = (ConvergenceError, PETSc.Error)
 
 Solve = Callable[[Function | None], SteadySolution]
 """Solves on the mesh as it is, from a state of it before the last move, or from nothing."""
@@ -122,7 +127,7 @@ class SteadyAdaptation:
             began = perf_counter()
             try:
                 solution = self.solve(start)
-            except NUMERICAL_FAILURES:
+            except SOLVER_FAILURES:
                 if self.best is None:
                     raise
                 self.reason = "solver"

@@ -37,9 +37,9 @@ class VertexSystem:
     """Assemble and solve linear systems whose pattern stays and whose numbers change.
 
     To be used in a ``with`` statement, which frees what PETSc holds on all ranks together, or kept with the topology.
-    By default the same system in the same partition has the same solution to the last bit, however busy the machine:
-    on several ranks MUMPS would add up what other ranks send in the order in which it arrives, so the first rank
-    factorises for all.
+    By default, in the plane, the same system in the same partition has the same solution to the last bit, however busy
+    the machine: on several ranks MUMPS would add up what other ranks send in the order in which it arrives, so the
+    first rank factorises for all.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ellipj, ellipk, elliprf
+from scipy.special import ellipj, ellipkm1, elliprf
 
 # Beyond this k the modulus of the elliptic functions is 1 to too many digits; such points are within 1e-5 or so of
 # the boundary, where the flow is so slow that a few steps of Runge-Kutta are exact to round-off.
@@ -125,16 +125,17 @@ def _along_ellipse(points: NDArray, duration: float) -> NDArray:
     k = 1.0 + square
     m, root = square / k, np.sqrt(square)
     amplitude = np.arctan2(Y * np.sqrt(1.0 + X * X), X)
-    sn, cn, _, _ = ellipj(_first_kind(amplitude, m) + 2.0 * np.pi * duration / np.sqrt(k), m)
+    # Not 1 / k: of the same m as the functions that invert it, to the last digit.
+    sn, cn, _, _ = ellipj(_first_kind(amplitude, 1.0 - m) + 2.0 * np.pi * duration / np.sqrt(k), m)
     X = root * cn
     Y = root * sn / np.sqrt(1.0 + X * X)
     return np.arctan2(1.0, np.stack([X, Y], axis=1)) / np.pi
 
 
-def _first_kind(amplitude: NDArray, m: NDArray) -> NDArray:
-    r"""Return the incomplete elliptic integral of the first kind.
+def _first_kind(amplitude: NDArray, rest: NDArray) -> NDArray:
+    r"""Return the incomplete elliptic integral of the first kind, of what the parameter m is less than 1.
 
-    .. math:: F(\varphi, m) = 2 j K(m) + \sin\psi\, R_F(\cos^2 \psi, 1 - m \sin^2 \psi, 1),
+    .. math:: F(\varphi, m) = 2 j K(m) + \sin\psi\, R_F(\cos^2 \psi, (1 - m) + m \cos^2 \psi, 1),
               \quad \psi = \varphi - j \pi, \quad |\psi| \le \pi / 2
 
     SciPy's ``ellipkinc`` (1.17.1) is wrong in one of 300 points on the diagonals of the square, by up to 1.
@@ -142,7 +143,7 @@ def _first_kind(amplitude: NDArray, m: NDArray) -> NDArray:
     """
     turns = np.round(amplitude / np.pi)
     sine, cosine = np.sin(amplitude - turns * np.pi), np.cos(amplitude - turns * np.pi)
-    return 2.0 * turns * ellipk(m) + sine * elliprf(cosine**2, 1.0 - m * sine**2, 1.0)
+    return 2.0 * turns * ellipkm1(rest) + sine * elliprf(cosine**2, rest + (1.0 - rest) * cosine**2, 1.0)
 
 
 def _unit_velocity(points: NDArray) -> NDArray:

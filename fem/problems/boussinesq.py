@@ -121,7 +121,7 @@ class HeatedCavity:
         ------
         ValueError
             For a Rayleigh number that is not positive.
-        RuntimeError
+        firedrake.exceptions.ConvergenceError
             If Newton's method does not converge.
         """
         if not rayleigh > 0.0:
@@ -154,7 +154,7 @@ class HeatedCavity:
                 solver.solve()
             except ConvergenceError as error:
                 if aim <= max(_FIRST, reached) or factor < _LEAST_FACTOR:
-                    raise RuntimeError(f"no steady flow found at Ra = {aim:g}: {error}") from None
+                    raise ConvergenceError(f"no steady flow found at Ra = {aim:g}: {error}") from None
                 w.assign(good)
                 # Half as far, in the logarithm.
                 factor = sqrt(factor)

@@ -123,7 +123,7 @@ def solve_hyperelastic(
     ------
     ValueError
         As ``fem.problems.elasticity.check_degree``; for plane stress, or less than one step.
-    RuntimeError
+    firedrake.exceptions.ConvergenceError
         If the load cannot be raised further: it buckles, or cells are inverted.
     """
     check_degree(degree, material)
@@ -155,7 +155,7 @@ def solve_hyperelastic(
             u.assign(good)
             step = min(0.5 * step, 1.0 / steps)
             if step < 0.5**_HALVINGS / steps:
-                raise RuntimeError(f"no equilibrium found beyond {100 * reached:.1f} % of the load") from None
+                raise ConvergenceError(f"no equilibrium found beyond {100 * reached:.1f} % of the load") from None
             continue
         good.assign(u)
         reached = target

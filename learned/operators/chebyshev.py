@@ -66,14 +66,15 @@ def relaxed(
 
     def local(left: Tensor) -> Tensor:
         # The sum of the steps by which p(D A) is made of residuals.
-        steps: list[Tensor] = []
+        total = torch.zeros_like(left)
 
         def scaled(step: Tensor) -> Tensor:
-            steps.append(step)
+            nonlocal total
+            total = total + step
             return diagonal * apply(step)
 
         chebyshev(scaled, diagonal * left, degree, least)
-        return torch.stack(steps).sum(0)
+        return total
 
     return local
 

@@ -11,7 +11,8 @@ from scipy import sparse
 from learned.csr import csr_arrays, csr_of
 
 # What files of problems are called, see ``learned.dataset``.
-SCHEMA = "driftmesh-operators"
+# 2: with where loads are concentrated.
+SCHEMA = "driftmesh-operators-2"
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ class OperatorProblem:
             "solutions": (n * c, self.loads.shape[-1]),
             "cells": (len(self.cells), 3),
         } | ({} if self.loaded is None else {"loaded": (n,)})
+        if self.loaded is not None and self.loaded.dtype != bool:
+            raise ValueError(f"loaded: got type {self.loaded.dtype}, expected bool; give a mask of the nodes")
         for name, shape in expected.items():
             got = getattr(self, name).shape
             if got != shape:

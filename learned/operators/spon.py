@@ -55,7 +55,7 @@ class SPON(nn.Module):
     degree
         Of a Chebyshev polynomial that does the same with one learned diagonal, 0 for none:
 
-        .. math:: \Phi \leftarrow p(D A)\, \Phi,\qquad 0 \prec D A \prec 1
+        .. math:: \Phi \leftarrow p(D A)\, \Phi,\qquad 0 \preceq D A \preceq 1
 
         for any weights, so that it damps what has more energy than the landmarks can tell and never makes anything
         larger. Where loads are concentrated (``OperatorProblem.loaded``) D is 0, and functions stay as they are.
@@ -220,7 +220,7 @@ class UnconstrainedSPON(nn.Module):
 
 
 def _least(problem: PreparedProblem, cut: Tensor, degree: int) -> Tensor:
-    """Return where a polynomial begins to damp: as many times the largest eigenvalue as nodes to a landmark."""
+    """Return where a polynomial begins to damp, over the largest eigenvalue: about as landmarks are to nodes."""
     nodes = len(problem.fixed) / problem.components
     share = torch.exp(cut.double()) * len(problem.places.nodes) / nodes
     return share.clamp(1.0 / (1.5 * degree**2), 0.25)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -121,15 +122,15 @@ def test_the_last_checkpoint_is_kept_and_the_command_named_goes_on(user: Path, d
         "        mean =", "        start is None or start.dat.data[len(start.dat.data)]\n        mean ="
     )
     (user / "slope.py").write_text(wrong)
-    outcome = driftmesh("run", "user/slope.py", "--mover", "mmpde", "--set", "rounds=2", "--out", "run")
+    outcome = driftmesh("run", "user/slope.py", "--mover", "mmpde", "--set", "rounds=2", "--out", "my run")
     assert outcome.code == 2 and "IndexError" in outcome.error_line
-    found = re.search(r"; last good checkpoint: (\S+); correct the file and go on with: driftmesh (.*)", outcome.err)
-    assert found is not None and found[1] == "run/checkpoint.h5"
-    assert load_checkpoint(tmp_path / "run", MPI.COMM_WORLD).scalars["best_round"] == 0.0
+    found = re.search(r"; last good checkpoint: ([^;]+); correct the file and go on with: driftmesh (.*)", outcome.err)
+    assert found is not None and found[1] == "my run/checkpoint.h5"
+    assert load_checkpoint(tmp_path / "my run", MPI.COMM_WORLD).scalars["best_round"] == 0.0
     (user / "slope.py").write_text(CASE)
-    assert driftmesh(*found[2].split()).code == 0
-    assert run_json(tmp_path / "run")["metrics"]["quantities"]["mean"]["value"] == pytest.approx(1.5, rel=1e-12)
-    assert not (tmp_path / "run" / "traceback.txt").exists()
+    assert driftmesh(*shlex.split(found[2])).code == 0
+    assert run_json(tmp_path / "my run")["metrics"]["quantities"]["mean"]["value"] == pytest.approx(1.5, rel=1e-12)
+    assert not (tmp_path / "my run" / "traceback.txt").exists()
 
 
 def test_no_checkpoint_of_another_run_is_named(user: Path, driftmesh, tmp_path: Path) -> None:

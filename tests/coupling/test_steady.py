@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from firedrake import Function, FunctionSpace, Mesh, UnitSquareMesh, grad
 from firedrake.exceptions import ConvergenceError
+from firedrake.petsc import PETSc
 
 from coupling.steady import Round, SteadyAdaptation
 from fem.analytic.features import Gaussian
@@ -78,7 +79,7 @@ DIVERGED = ConvergenceError("the solver has diverged")
         ([5.0], {"rounds": 0}, "rounds", 0),
         ([NONE, NONE, NONE, NONE], {"rounds": 3, "tolerance": 9.0}, "rounds", 3),
         ([5.0, 4.0, DIVERGED], {}, "solver", 1),
-        ([5.0, 4.0, ZeroDivisionError("x / 0")], {}, "solver", 1),
+        ([5.0, 4.0, PETSc.Error(76)], {}, "solver", 1),
         ([NONE, DIVERGED], {}, "solver", 0),
     ],
 )
@@ -126,6 +127,14 @@ def test_bad_input_of_a_mover_goes_on():
     mesh = UnitSquareMesh(4, 4)
     loop = SteadyAdaptation(mesh, Scripted(mesh, [5.0]), Stirring(ValueError("a mesh of squares"), at=1))
     with pytest.raises(ValueError, match="a mesh of squares"):
+        list(loop.run())
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("x / 0"), NotImplementedError("later"), RuntimeError("no")])
+def test_errors_of_the_code_that_solves_go_on_in_any_round(error):
+    mesh = UnitSquareMesh(4, 4)
+    loop = SteadyAdaptation(mesh, Scripted(mesh, [5.0, 4.0, error]), Stirring())
+    with pytest.raises(type(error), match=str(error)):
         list(loop.run())
 
 

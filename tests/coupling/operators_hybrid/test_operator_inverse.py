@@ -107,6 +107,8 @@ def test_what_is_typical_has_to_be_something(hybrid: Hybrid) -> None:
         hybrid.inverse.start_for(np.zeros((hybrid.inverse.size, 3)))
     with pytest.raises(ValueError, match=r"^residuals: got shape \(3, 2\), expected"):
         hybrid.inverse.start_for(np.ones((3, 2)))
+    with pytest.raises(ValueError, match=r"^rest: got 1.0, expected at least 0 and less than 1; "):
+        hybrid.inverse.start_for(np.ones((hybrid.inverse.size, 1)), rest=1.0)
 
 
 def test_vectors_of_other_spaces_are_refused(hybrid: Hybrid) -> None:

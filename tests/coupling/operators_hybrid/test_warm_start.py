@@ -133,6 +133,12 @@ def test_what_is_known_to_be_nearer_is_taken_as_it_is(hybrid: Hybrid) -> None:
         start.attach(solver)
     np.testing.assert_array_equal(hybrid.solve(known), hybrid.solve(checked))
     assert [start.record.from_zero for start in starts] == [0, 0]
+    # Without the check also what is worse.
+    away = [WarmStart(lambda b: -hybrid.inverse.start(b), norm=norm) for norm in ("energy", None)]
+    for solver, start in zip((checked, known), away, strict=True):
+        start.attach(solver)
+        hybrid.solve(solver)
+    assert [start.record.from_zero for start in away] == [1, 0]
 
 
 def test_a_direct_solver_goes_on_as_it_does(hybrid: Hybrid) -> None:
