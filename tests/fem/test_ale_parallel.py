@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ale_motions import LEVEL, island, limited
 from firedrake import (
     Function,
     FunctionSpace,
@@ -20,23 +21,18 @@ from firedrake import (
     VectorFunctionSpace,
     as_vector,
     assemble,
-    exp,
     interpolate,
     sin,
 )
 
-from fem.bathymetry import bathymetry
 from fem.boundary import Open
 from fem.problems.burgers import Burgers
 from fem.problems.shallow_water import ShallowWater
 from fem.scalar_stepper import ScalarStepper
 from fem.shallow_water_stepper import ShallowWaterStepper
 from fem.timestep import StepStatus
-from meshing.limiter import limit_displacement
 
 pytestmark = pytest.mark.parallel
-
-LEVEL = 0.5
 
 
 def test_two_ranks_do_what_one_does(mpiexec, tmp_path: Path) -> None:
@@ -55,23 +51,6 @@ def test_two_ranks_do_what_one_does(mpiexec, tmp_path: Path) -> None:
         np.testing.assert_allclose(values[1], values[0], rtol=0, atol=1e-12)
         assert np.ptp(values[0]) > 0.3
     np.testing.assert_allclose(parallel["numbers"], serial["numbers"], rtol=1e-12, atol=1e-14)
-
-
-def limited(mesh, places: np.ndarray) -> Function:
-    """Return where the vertices get when they want to go to these places."""
-    target = Function(mesh.coordinates.function_space())
-    target.dat.data_wo[:] = places - mesh.coordinates.dat.data_ro
-    target = limit_displacement(mesh, target, relative=True)
-    target.dat.data_wo[:] = target.dat.data_ro + mesh.coordinates.dat.data_ro
-    return target
-
-
-def island(mesh, degree: int) -> Function:
-    """A bed with an island that emerges, and a slope."""
-    x = SpatialCoordinate(mesh)
-    return bathymetry(
-        mesh, 1.3 * exp(-30 * ((x[0] - 0.45) ** 2 + (x[1] - 0.55) ** 2)) - 0.2 + 0.05 * x[0], degree=degree
-    )
 
 
 def _write_runs(path: str) -> None:

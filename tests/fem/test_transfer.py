@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ale_motions import LEVEL, island
 from firedrake import (
     Function,
     FunctionSpace,
@@ -16,13 +17,11 @@ from firedrake import (
     assemble,
     cos,
     dx,
-    exp,
     max_value,
     norm,
     sin,
 )
 
-from fem.bathymetry import bathymetry
 from fem.problems.shallow_water import ShallowWater
 from fem.remap import RemapTransfer
 from fem.shallow_water_stepper import ShallowWaterStepper
@@ -34,7 +33,6 @@ TRANSFERS: dict[str, type[Transfer]] = {
     "projection": ProjectionTransfer,
     "interpolation": InterpolationTransfer,
 }
-LEVEL = 0.5
 
 
 def moved(mesh, seed: int, size: float = 0.05, rough: float = 0.1):
@@ -155,14 +153,6 @@ def test_every_number_of_components_is_carried_alike() -> None:
         field.dat.data_wo[:] = scalar.dat.data_ro[:, None] * factors
         carried = RemapTransfer()(field, goal).dat.data_ro
         np.testing.assert_allclose(carried, expected[:, None] * factors, rtol=1e-13)
-
-
-def island(mesh, degree: int) -> Function:
-    """A bed with an island that emerges, and a slope."""
-    x = SpatialCoordinate(mesh)
-    return bathymetry(
-        mesh, 1.3 * exp(-30 * ((x[0] - 0.45) ** 2 + (x[1] - 0.55) ** 2)) - 0.2 + 0.05 * x[0], degree=degree
-    )
 
 
 @pytest.mark.parametrize("degree", [0, 1])
